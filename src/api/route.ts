@@ -156,6 +156,8 @@ export interface RouteDefinition<
   responses: Responses;
   /** Codes of errors besides those that follow from the rest of the row (`docs/problems.ts`). */
   errors?: readonly ProblemCode[];
+  /** Schema of the events that receivers get, for the `webhooks` of the OpenAPI document. */
+  webhook?: TSchema;
   handler(
     call: Call<
       PrincipalOf<A>,
@@ -189,6 +191,8 @@ export interface Route {
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   responses: Responses;
   errors?: readonly ProblemCode[];
+  /** Schema of the events that receivers get, for the `webhooks` of the OpenAPI document. */
+  webhook?: TSchema;
   handler(call: Call): Promise<HttpResponse>;
 }
 

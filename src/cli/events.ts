@@ -1,6 +1,6 @@
 // `biolayer events`: the events of the org, from the feed or as they happen.
 
-import type { FeedEventType, ListEventsResponse } from '@biolayer/sdk';
+import type { FeedEventPage, FeedEventType } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
 import { asSeconds } from './durations.ts';
@@ -8,7 +8,7 @@ import { UsageError } from './faults.ts';
 import { asNumber, collect, givenOnly, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 
-type FeedEvent = ListEventsResponse['data'][number];
+type FeedEvent = FeedEventPage['data'][number];
 
 interface EventFlags {
   type?: FeedEventType[];

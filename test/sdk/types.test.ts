@@ -1,6 +1,13 @@
 // The type of a task's output comes from the JSON Schema in the request, a validator, or the caller. The compiler checks
 // this file; the test only runs what needs no server.
-import { BioLayer, type CreateTaskBody } from '@biolayer/sdk';
+import {
+  BioLayer,
+  type CreateTaskBody,
+  type HistoryEntry,
+  type OrgStreamEvent,
+  type WorkerEvent,
+  type WorkerTask,
+} from '@biolayer/sdk';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { expectTypeOf, test } from 'vitest';
 
@@ -39,4 +46,14 @@ test('the output has the type of the schema, the validator or the type argument'
   expectTypeOf<Awaited<ReturnType<typeof byName>>['result']['output']>().toEqualTypeOf<{ seen: string }>();
   const list = () => client.tasks.list({ status: ['queued'] });
   expectTypeOf<Awaited<ReturnType<typeof list>>['data'][number]['task_id']>().toEqualTypeOf<string>();
+});
+
+test('the data of an event has the members of its type', () => {
+  const entry = {} as HistoryEntry;
+  if (entry.type === 'task.failed') expectTypeOf(entry.data.failure.code).toEqualTypeOf<string>();
+  const event = {} as OrgStreamEvent;
+  if (event.type === 'task.cancelled')
+    expectTypeOf(event.data.data.cancellation.cancelled_by).toEqualTypeOf<string>();
+  const change = {} as WorkerEvent;
+  if (change.type === 'task') expectTypeOf(change.data).toEqualTypeOf<WorkerTask>();
 });

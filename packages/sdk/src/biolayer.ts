@@ -1,6 +1,6 @@
 // The client: one resource a property.
 
-import { follow, type OrgStreamEvent, type StreamEvent, type StreamOptions } from './events.ts';
+import { follow, type OrgStreamEvent, type StreamOptions, type WorkerEvent } from './events.ts';
 import type {
   BulkAction,
   BulkActionPreview,
@@ -25,7 +25,7 @@ export interface EventMethods extends Resource<Table['events']> {
 
 export interface WorkerMethods extends Resource<Table['worker']> {
   /** Changes of the worker's offers and tasks, like `events.stream`. */
-  stream(options?: StreamOptions): AsyncGenerator<StreamEvent<Record<string, unknown>>>;
+  stream(options?: StreamOptions): AsyncGenerator<WorkerEvent>;
 }
 
 export interface BulkActionMethods extends Omit<Resource<Table['bulkActions']>, 'create'> {

@@ -1,14 +1,14 @@
 // Streams of events (server-sent events): they go on after a broken connection where they stopped.
 
 import { ApiError, ConnectionError } from './errors.ts';
-import type { ListEventsResult, OperationId, StreamEventsQuery } from './generated/client.ts';
+import type { FeedEvent, OperationId, StreamEventsQuery, WorkerFeedStreamEvent } from './generated/client.ts';
 import type { RequestOptions, Transport } from './transport.ts';
 
 /** An event of a stream. */
-export interface StreamEvent<Data> {
+export interface StreamEvent<Data, Type extends string = string> {
   /** Position after this event: pass it as `lastEventId` to go on from here later. */
   id: string | null;
-  type: string;
+  type: Type;
   data: Data;
 }
 
@@ -17,8 +17,15 @@ export interface StreamOptions extends Pick<RequestOptions, 'signal' | 'headers'
   lastEventId?: string | undefined;
 }
 
-/** An event of the org or one of its tasks. */
-export type OrgStreamEvent = StreamEvent<ListEventsResult['data'][number]>;
+/** An event of the org or one of its tasks. `type` says which; so does `data.type`. */
+export type OrgStreamEvent = OfFeed<FeedEvent>;
+type OfFeed<E extends FeedEvent> = E extends unknown ? StreamEvent<E, E['type']> : never;
+
+/** A change of the worker's offers, tasks or own record, by `type`. */
+export type WorkerEvent = OfWorker<WorkerFeedStreamEvent>;
+type OfWorker<E extends WorkerFeedStreamEvent> = E extends unknown
+  ? StreamEvent<E['data'], E['event']>
+  : never;
 
 /** First pause before connecting again; it doubles with each failure in a row, ms. */
 const RECONNECT_DELAY = 500;
@@ -29,12 +36,12 @@ const LONGEST_DELAY = 30_000;
  * server ends the stream, and after 429 and 5xx, each time from the last event seen.
  * @throws ApiError when the server refuses the stream
  */
-export async function* follow<Data>(
+export async function* follow<Event extends StreamEvent<unknown>>(
   transport: Transport,
   operation: OperationId,
   query: StreamEventsQuery,
   { lastEventId, ...options }: StreamOptions,
-): AsyncGenerator<StreamEvent<Data>> {
+): AsyncGenerator<Event> {
   let position = lastEventId;
   let failures = 0;
   const hasEnded = () => options.signal?.aborted === true;
@@ -49,7 +56,9 @@ export async function* follow<Data>(
         if (event.id !== undefined) position = event.id;
         // Frames without data set the position or the reconnection time only.
         if (typeof event.data !== 'string' || event.data === '') continue;
-        yield { id: event.id ?? null, type: event.event ?? 'message', data: JSON.parse(event.data) as Data };
+        const { id = null, event: type = 'message', data } = event;
+        // The server sends what the document describes.
+        yield { id, type, data: JSON.parse(data) as unknown } as Event;
       }
     } catch (error) {
       if (hasEnded()) return;

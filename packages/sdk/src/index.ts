@@ -17,7 +17,7 @@ export {
   WaitTimeoutError,
   WebhookVerificationError,
 } from './errors.ts';
-export type { OrgStreamEvent, StreamEvent, StreamOptions } from './events.ts';
+export type { OrgStreamEvent, StreamEvent, StreamOptions, WorkerEvent } from './events.ts';
 export type * from './generated/client.schemas.ts';
 export type {
   CreateTaskBody,

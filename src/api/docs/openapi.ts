@@ -17,6 +17,7 @@ import { webhooks } from './webhooks.ts';
  */
 export function openApi(routes: readonly Route[], version: string, oauth?: string): Json {
   const components = new Components();
+  const event = routes.find((route) => route.webhook !== undefined)?.webhook;
   components.schema(Problem);
   const paths: Record<string, Json> = {};
   for (const route of routes) {
@@ -38,7 +39,9 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     servers: [{ url: oauth ?? '/' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
-    webhooks: webhooks(components, (schema) => withExample(schema, components)),
+    ...(event !== undefined && {
+      webhooks: webhooks(event, components, (schema) => withExample(schema, components)),
+    }),
     components: {
       schemas: components.schemas,
       responses: problemComponents(),
@@ -196,7 +199,7 @@ function isEmpty(body: TSchema): boolean {
 }
 
 function mediaType(type: string, schema: Json, components: Components): Json {
-  return type === 'application/json' ? withExample(schema, components) : { schema };
+  return type === 'application/json' || 'examples' in schema ? withExample(schema, components) : { schema };
 }
 
 /** The schema of a JSON body with an example. */

@@ -1310,15 +1310,23 @@ export type ReviewTaskRequest = {
 };
 
 /**
- * An event of a task
+ * What `task.created` tells
  */
-export type HistoryEntry = {
+export type TaskCreatedData = Record<string, unknown>;
+
+/**
+ * `task.created`
+ */
+export type TaskCreatedEntry = {
     /**
      * Id of the event
      * @format uuid
      */
     event_id: string;
-    type: EventType;
+    /**
+     * Type of the event
+     */
+    type: "task.created";
     /**
      * 1, 2, 3 … within the task
      * @minimum 1
@@ -1343,19 +1351,1412 @@ export type HistoryEntry = {
      * @minimum 1
      */
     attempt_of_task: number;
-    /**
-     * What belongs to the type
-     */
-    data: Record<string, unknown>;
+    data: TaskCreatedData;
     /**
      * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
      */
     hash: string;
     /**
      * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
      */
     previous_hash: string | null;
 };
+
+/**
+ * What `task.queued` tells
+ */
+export type TaskQueuedData = {
+    /**
+     * Why it waits for a worker: `created`, `declined`, `released` …
+     */
+    reason: string;
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id?: string;
+    /**
+     * Id of the offer that ended
+     * @format uuid
+     */
+    offer_id?: string;
+    /**
+     * Id of the pool
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    pool_id?: string;
+    /**
+     * The reason that a caller gave
+     */
+    detail?: string;
+    /**
+     * The reviewer's rating
+     * @minimum 1
+     * @maximum 5
+     */
+    rating?: number;
+};
+
+/**
+ * `task.queued`
+ */
+export type TaskQueuedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.queued";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQueuedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.matched` tells
+ */
+export type TaskMatchedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * All workers who get an offer, when there are several
+     */
+    worker_ids?: string[];
+};
+
+/**
+ * `task.matched`
+ */
+export type TaskMatchedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.matched";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskMatchedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * An offer to a worker
+ */
+export type EventOffer = {
+    /**
+     * Id of the offer
+     * @format uuid
+     */
+    offer_id: string;
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * When the offer expires
+     * @format date-time
+     */
+    expires_at: string;
+};
+
+/**
+ * What `task.offered` tells
+ */
+export type TaskOfferedData = {
+    /**
+     * Id of the offer
+     * @format uuid
+     */
+    offer_id: string;
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * When the offer expires
+     * @format date-time
+     */
+    expires_at: string;
+    /**
+     * All offers, when there are several
+     */
+    offers?: EventOffer[];
+};
+
+/**
+ * `task.offered`
+ */
+export type TaskOfferedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.offered";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskOfferedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.accepted` tells
+ */
+export type TaskAcceptedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * Id of the accepted offer
+     * @format uuid
+     */
+    offer_id: string;
+};
+
+/**
+ * `task.accepted`
+ */
+export type TaskAcceptedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.accepted";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskAcceptedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.started` tells
+ */
+export type TaskStartedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * `rework` when a reviewer sent the work back
+     */
+    reason?: string;
+    /**
+     * The reason that a caller gave
+     */
+    detail?: string;
+    /**
+     * The reviewer's rating
+     * @minimum 1
+     * @maximum 5
+     */
+    rating?: number;
+};
+
+/**
+ * `task.started`
+ */
+export type TaskStartedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.started";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskStartedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.submitted` tells
+ */
+export type TaskSubmittedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+};
+
+/**
+ * `task.submitted`
+ */
+export type TaskSubmittedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.submitted";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskSubmittedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.verified` tells
+ */
+export type TaskVerifiedData = {
+    /**
+     * `auto`, or `manual` when a reviewer approved
+     */
+    mode?: string;
+    /**
+     * The reason that a caller gave
+     */
+    detail?: string;
+    /**
+     * The reviewer's rating
+     * @minimum 1
+     * @maximum 5
+     */
+    rating?: number;
+};
+
+/**
+ * `task.verified`
+ */
+export type TaskVerifiedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.verified";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskVerifiedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.completed` tells
+ */
+export type TaskCompletedData = {
+    /**
+     * The result of the task
+     */
+    result: Submission | CopiesResult | DefaultResult;
+};
+
+/**
+ * `task.completed`
+ */
+export type TaskCompletedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.completed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskCompletedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.failed` tells
+ */
+export type TaskFailedData = {
+    failure: TaskFailure;
+};
+
+/**
+ * `task.failed`
+ */
+export type TaskFailedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.failed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskFailedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.cancelled` tells
+ */
+export type TaskCancelledData = {
+    cancellation: TaskCancellation;
+};
+
+/**
+ * `task.cancelled`
+ */
+export type TaskCancelledEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.cancelled";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskCancelledData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.sla_breached` tells
+ */
+export type TaskSlaBreachedData = {
+    clock: SlaClock;
+    /**
+     * When the clock was due
+     * @format date-time
+     */
+    due_at: string;
+    /**
+     * When the breach was recorded
+     * @format date-time
+     */
+    breached_at: string;
+};
+
+/**
+ * `task.sla_breached`
+ */
+export type TaskSlaBreachedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.sla_breached";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskSlaBreachedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * A changed member of a task
+ */
+export type TaskChange = {
+    /**
+     * JSON Pointer (RFC 6901) of the member
+     */
+    pointer: string;
+    /**
+     * Value before; missing if there was none
+     */
+    from?: unknown;
+    /**
+     * Value after; missing if it was removed
+     */
+    to?: unknown;
+};
+
+/**
+ * What `task.updated` tells
+ */
+export type TaskUpdatedData = {
+    /**
+     * What was changed
+     */
+    changes: TaskChange[];
+};
+
+/**
+ * `task.updated`
+ */
+export type TaskUpdatedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.updated";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskUpdatedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.assigned` tells
+ */
+export type TaskAssignedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * `offer` or `assign`
+     */
+    mode: string;
+    /**
+     * Whether the worker was not eligible
+     */
+    forced: boolean;
+};
+
+/**
+ * `task.assigned`
+ */
+export type TaskAssignedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.assigned";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskAssignedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.requeued` tells
+ */
+export type TaskRequeuedData = {
+    /**
+     * The reason that was given
+     */
+    reason: string;
+    /**
+     * Id of the worker who had the task; null for none
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string | null;
+};
+
+/**
+ * `task.requeued`
+ */
+export type TaskRequeuedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.requeued";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskRequeuedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.question_asked` tells
+ */
+export type TaskQuestionAskedData = {
+    /**
+     * Id of the message
+     * @format uuid
+     */
+    message_id: string;
+    author: Author;
+    /**
+     * The message, plain text
+     */
+    text: string;
+};
+
+/**
+ * `task.question_asked`
+ */
+export type TaskQuestionAskedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.question_asked";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQuestionAskedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.question_answered` tells
+ */
+export type TaskQuestionAnsweredData = {
+    /**
+     * Id of the message
+     * @format uuid
+     */
+    message_id: string;
+    author: Author;
+    /**
+     * The message, plain text
+     */
+    text: string;
+    /**
+     * Id of the question that it answers
+     * @format uuid
+     */
+    answers: string;
+};
+
+/**
+ * `task.question_answered`
+ */
+export type TaskQuestionAnsweredEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.question_answered";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQuestionAnsweredData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.message_added` tells
+ */
+export type TaskMessageAddedData = {
+    /**
+     * Id of the message
+     * @format uuid
+     */
+    message_id: string;
+    author: Author;
+    /**
+     * The message, plain text
+     */
+    text: string;
+};
+
+/**
+ * `task.message_added`
+ */
+export type TaskMessageAddedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.message_added";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskMessageAddedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.escalated` tells
+ */
+export type TaskEscalatedData = {
+    /**
+     * Of the escalation: seconds after the start
+     * @minimum 1
+     */
+    after_seconds: number;
+    /**
+     * Of the escalation: its condition
+     */
+    "while": string;
+    urgency?: Urgency;
+    /**
+     * Id of the pool
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_pool_id?: string;
+    /**
+     * Id of a pool that no longer exists
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    missing_worker_pool_id?: string;
+    /**
+     * Ids of the members to notify
+     */
+    notified_members?: string[];
+};
+
+/**
+ * `task.escalated`
+ */
+export type TaskEscalatedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.escalated";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskEscalatedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.reported` tells
+ */
+export type TaskReportedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    reason: ReportReason;
+    /**
+     * What the worker wrote; null for nothing
+     */
+    text: string | null;
+};
+
+/**
+ * `task.reported`
+ */
+export type TaskReportedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.reported";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskReportedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `task.disputed` tells
+ */
+export type TaskDisputedData = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id?: string;
+    /**
+     * What the worker or the reviewer wrote; null for nothing
+     */
+    text: string | null;
+    /**
+     * What the reviewer decided; missing when it was opened
+     */
+    decision?: "uphold" | "overturn";
+};
+
+/**
+ * `task.disputed`
+ */
+export type TaskDisputedEntry = {
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.disputed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskDisputedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * An event of a task, by `type`
+ */
+export type HistoryEntry = TaskCreatedEntry | TaskQueuedEntry | TaskMatchedEntry | TaskOfferedEntry | TaskAcceptedEntry | TaskStartedEntry | TaskSubmittedEntry | TaskVerifiedEntry | TaskCompletedEntry | TaskFailedEntry | TaskCancelledEntry | TaskSlaBreachedEntry | TaskUpdatedEntry | TaskAssignedEntry | TaskRequeuedEntry | TaskQuestionAskedEntry | TaskQuestionAnsweredEntry | TaskMessageAddedEntry | TaskEscalatedEntry | TaskReportedEntry | TaskDisputedEntry;
 
 /**
  * The last entry of a history
@@ -1363,11 +2764,12 @@ export type HistoryEntry = {
 export type HistoryHead = {
     /**
      * Number of entries
-     * @minimum 0
+     * @minimum 1
      */
     sequence: number;
     /**
      * `hash` of the last entry
+     * @pattern ^[0-9a-f]{64}$
      */
     hash: string;
 };
@@ -2424,9 +3826,9 @@ export type MatchPreview = {
 };
 
 /**
- * An event of a task, in the feed
+ * `task.created`
  */
-export type FeedEvent = {
+export type TaskCreatedEvent = {
     /**
      * Id of the task
      * @format uuid
@@ -2437,7 +3839,10 @@ export type FeedEvent = {
      * @format uuid
      */
     event_id: string;
-    type: EventType;
+    /**
+     * Type of the event
+     */
+    type: "task.created";
     /**
      * 1, 2, 3 … within the task
      * @minimum 1
@@ -2462,24 +3867,1142 @@ export type FeedEvent = {
      * @minimum 1
      */
     attempt_of_task: number;
-    /**
-     * What belongs to the type
-     */
-    data: Record<string, unknown>;
+    data: TaskCreatedData;
     /**
      * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
      */
     hash: string;
     /**
      * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
      */
     previous_hash: string | null;
 };
 
 /**
- * An event of the org itself
+ * `task.queued`
  */
-export type OrgEvent = {
+export type TaskQueuedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.queued";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQueuedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.matched`
+ */
+export type TaskMatchedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.matched";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskMatchedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.offered`
+ */
+export type TaskOfferedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.offered";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskOfferedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.accepted`
+ */
+export type TaskAcceptedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.accepted";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskAcceptedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.started`
+ */
+export type TaskStartedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.started";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskStartedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.submitted`
+ */
+export type TaskSubmittedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.submitted";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskSubmittedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.verified`
+ */
+export type TaskVerifiedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.verified";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskVerifiedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.completed`
+ */
+export type TaskCompletedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.completed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskCompletedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.failed`
+ */
+export type TaskFailedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.failed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskFailedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.cancelled`
+ */
+export type TaskCancelledEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.cancelled";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskCancelledData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.sla_breached`
+ */
+export type TaskSlaBreachedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.sla_breached";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskSlaBreachedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.updated`
+ */
+export type TaskUpdatedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.updated";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskUpdatedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.assigned`
+ */
+export type TaskAssignedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.assigned";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskAssignedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.requeued`
+ */
+export type TaskRequeuedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.requeued";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskRequeuedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.question_asked`
+ */
+export type TaskQuestionAskedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.question_asked";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQuestionAskedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.question_answered`
+ */
+export type TaskQuestionAnsweredEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.question_answered";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskQuestionAnsweredData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.message_added`
+ */
+export type TaskMessageAddedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.message_added";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskMessageAddedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.escalated`
+ */
+export type TaskEscalatedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.escalated";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskEscalatedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.reported`
+ */
+export type TaskReportedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.reported";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskReportedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * `task.disputed`
+ */
+export type TaskDisputedEvent = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the event
+     * @format uuid
+     */
+    event_id: string;
+    /**
+     * Type of the event
+     */
+    type: "task.disputed";
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
+    sequence: number;
+    status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
+    previous_status: TaskStatus | null;
+    /**
+     * When it happened
+     * @format date-time
+     */
+    at: string;
+    /**
+     * `api_key:<id>`, `worker:<id>` or `system`
+     */
+    actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt_of_task: number;
+    data: TaskDisputedData;
+    /**
+     * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
+     * @pattern ^[0-9a-f]{64}$
+     */
+    hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
+     */
+    previous_hash: string | null;
+};
+
+/**
+ * What `webhook_endpoint.disabled` tells
+ */
+export type WebhookEndpointDisabledData = {
+    /**
+     * Id of the webhook endpoint
+     * @format uuid
+     */
+    endpoint_id: string;
+    /**
+     * URL of the receiver
+     */
+    url: string;
+    /**
+     * `gone`: it answered 410. `failing`: it failed for too long
+     */
+    reason: string;
+};
+
+/**
+ * `webhook_endpoint.disabled`
+ */
+export type WebhookEndpointDisabledEvent = {
     /**
      * Id of the event
      * @format uuid
@@ -2498,17 +5021,19 @@ export type OrgEvent = {
      * Who or what caused it
      */
     actor: string;
-    /**
-     * What belongs to the type
-     */
-    data: Record<string, unknown>;
+    data: WebhookEndpointDisabledData;
 };
 
-export type ListEventsResponse = {
+/**
+ * An event of a task or of the org, by `type`
+ */
+export type FeedEvent = TaskCreatedEvent | TaskQueuedEvent | TaskMatchedEvent | TaskOfferedEvent | TaskAcceptedEvent | TaskStartedEvent | TaskSubmittedEvent | TaskVerifiedEvent | TaskCompletedEvent | TaskFailedEvent | TaskCancelledEvent | TaskSlaBreachedEvent | TaskUpdatedEvent | TaskAssignedEvent | TaskRequeuedEvent | TaskQuestionAskedEvent | TaskQuestionAnsweredEvent | TaskMessageAddedEvent | TaskEscalatedEvent | TaskReportedEvent | TaskDisputedEvent | WebhookEndpointDisabledEvent;
+
+export type FeedEventPage = {
     /**
      * The items of the page
      */
-    data: (FeedEvent | OrgEvent)[];
+    data: FeedEvent[];
     /**
      * Whether there are more items
      */
@@ -2525,363 +5050,15 @@ export type ListEventsResponse = {
 export type FeedEventType = "task.created" | "task.queued" | "task.matched" | "task.offered" | "task.accepted" | "task.started" | "task.submitted" | "task.verified" | "task.completed" | "task.failed" | "task.cancelled" | "task.sla_breached" | "task.updated" | "task.assigned" | "task.requeued" | "task.question_asked" | "task.question_answered" | "task.message_added" | "task.escalated" | "task.reported" | "task.disputed" | "webhook_endpoint.disabled";
 
 /**
- * A named group of workers
+ * An event of the stream; `data` is sent as JSON
  */
-export type Pool = {
+export type FeedStreamEvent = {
     /**
-     * Id of the pool
-     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     * Position after the event, for `Last-Event-ID`
      */
-    pool_id: string;
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name: string;
-    /**
-     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
-     */
-    offer_mode: "sequential" | "broadcast";
-    /**
-     * Most workers that a broadcast offers a task at once
-     * @minimum 1
-     * @maximum 200
-     */
-    broadcast_size: number;
-    /**
-     * Seconds until an offer expires; null: by the urgency of the task
-     * @minimum 1
-     * @maximum 86400
-     */
-    offer_ttl_seconds: number | null;
-    /**
-     * When it was created
-     * @format date-time
-     */
-    created_at: string;
-    /**
-     * When it was last changed
-     * @format date-time
-     */
-    updated_at: string;
-};
-
-export type CreatePoolRequest = {
-    /**
-     * Id of the pool; generated if absent
-     * @pattern ^[A-Za-z0-9_-]{1,64}$
-     */
-    pool_id?: string;
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name: string;
-    /**
-     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
-     */
-    offer_mode?: "sequential" | "broadcast";
-    /**
-     * Most workers that a broadcast offers a task at once
-     * @minimum 1
-     * @maximum 200
-     */
-    broadcast_size?: number;
-    /**
-     * Seconds until an offer expires; null: by the urgency of the task
-     * @minimum 1
-     * @maximum 86400
-     */
-    offer_ttl_seconds?: number | null;
-};
-
-export type PoolPage = {
-    /**
-     * The items of the page
-     */
-    data: Pool[];
-    /**
-     * Whether there are more items
-     */
-    has_more: boolean;
-    /**
-     * `cursor` of the next page; null on the last
-     */
-    next_cursor: string | null;
-};
-
-export type UpdatePoolRequest = {
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name?: string;
-    /**
-     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
-     */
-    offer_mode?: "sequential" | "broadcast";
-    /**
-     * Most workers that a broadcast offers a task at once
-     * @minimum 1
-     * @maximum 200
-     */
-    broadcast_size?: number;
-    /**
-     * Seconds until an offer expires; null: by the urgency of the task
-     * @minimum 1
-     * @maximum 86400
-     */
-    offer_ttl_seconds?: number | null;
-};
-
-/**
- * A person who does tasks
- */
-export type Worker = {
-    /**
-     * Id of the worker
-     * @pattern ^[A-Za-z0-9_-]{1,64}$
-     */
-    worker_id: string;
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name: string;
-    /**
-     * Pools that the worker belongs to
-     * @maxItems 100
-     * @uniqueItems
-     */
-    pool_ids: string[];
-    /**
-     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
-     */
-    unpooled_tasks: boolean;
-    /**
-     * What the worker can do
-     * @maxItems 200
-     */
-    skills: string[];
-    /**
-     * What the worker is certified for
-     * @maxItems 200
-     */
-    certifications: string[];
-    /**
-     * How far the org trusts them
-     * @minimum 0
-     * @maximum 5
-     */
-    trust_level: number;
-    /**
-     * Quality of the work; ratings by reviewers change it
-     * @minimum 0
-     * @maximum 5
-     */
-    rating: number;
-    /**
-     * Most offers and tasks at the same time
-     * @minimum 1
-     * @maximum 1000
-     */
-    capacity: number;
-    /**
-     * Whether the worker takes offers: only while `available`
-     */
-    availability: "available" | "away" | "offline";
-    /**
-     * The worker finishes the current tasks, gets no new offers and then goes offline
-     */
-    draining: boolean;
-    /**
-     * Capacity in use by offers and tasks
-     * @minimum 0
-     */
-    active_tasks: number;
-    /**
-     * Ratings by reviewers since `rating` was last set
-     * @minimum 0
-     */
-    rating_count: number;
-    /**
-     * Share of the ended offers that were accepted; null without any
-     * @minimum 0
-     * @maximum 1
-     */
-    acceptance_rate: number | null;
-    /**
-     * Share of the ended offers that expired unanswered; null without any
-     * @minimum 0
-     * @maximum 1
-     */
-    lapse_rate: number | null;
-    /**
-     * Share of the latest 100 known answers (`output.gold`) that they gave right
-     * @minimum 0
-     * @maximum 1
-     */
-    accuracy: number | null;
-    /**
-     * Number of these known answers
-     * @minimum 0
-     */
-    accuracy_count: number;
-    /**
-     * When they last used their token, to a minute; when an integrator lists or retrieves them
-     * @format date-time
-     */
-    last_seen_at?: string | null;
-    /**
-     * When it was created
-     * @format date-time
-     */
-    created_at: string;
-    /**
-     * When it was last changed
-     * @format date-time
-     */
-    updated_at: string;
-};
-
-export type CreateWorkerRequest = {
-    /**
-     * Id of the worker; generated if absent
-     * @pattern ^[A-Za-z0-9_-]{1,64}$
-     */
-    worker_id?: string;
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name: string;
-    /**
-     * Pools that the worker belongs to
-     * @maxItems 100
-     * @uniqueItems
-     */
-    pool_ids?: string[];
-    /**
-     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
-     */
-    unpooled_tasks?: boolean;
-    /**
-     * What the worker can do
-     * @maxItems 200
-     */
-    skills?: string[];
-    /**
-     * What the worker is certified for
-     * @maxItems 200
-     */
-    certifications?: string[];
-    /**
-     * How far the org trusts them
-     * @minimum 0
-     * @maximum 5
-     */
-    trust_level?: number;
-    /**
-     * Quality of the work; ratings by reviewers change it
-     * @minimum 0
-     * @maximum 5
-     */
-    rating?: number;
-    /**
-     * Most offers and tasks at the same time
-     * @minimum 1
-     * @maximum 1000
-     */
-    capacity?: number;
-    /**
-     * Whether the worker takes offers: only while `available`
-     */
-    availability?: "available" | "away" | "offline";
-};
-
-export type WorkerPage = {
-    /**
-     * The items of the page
-     */
-    data: Worker[];
-    /**
-     * Whether there are more items
-     */
-    has_more: boolean;
-    /**
-     * `cursor` of the next page; null on the last
-     */
-    next_cursor: string | null;
-};
-
-export type UpdateWorkerRequest = {
-    /**
-     * Name for people
-     * @minLength 1
-     * @maxLength 200
-     */
-    name?: string;
-    /**
-     * Pools that the worker belongs to
-     * @maxItems 100
-     * @uniqueItems
-     */
-    pool_ids?: string[];
-    /**
-     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
-     */
-    unpooled_tasks?: boolean;
-    /**
-     * What the worker can do
-     * @maxItems 200
-     */
-    skills?: string[];
-    /**
-     * What the worker is certified for
-     * @maxItems 200
-     */
-    certifications?: string[];
-    /**
-     * How far the org trusts them
-     * @minimum 0
-     * @maximum 5
-     */
-    trust_level?: number;
-    /**
-     * Quality of the work; ratings by reviewers change it
-     * @minimum 0
-     * @maximum 5
-     */
-    rating?: number;
-    /**
-     * Most offers and tasks at the same time
-     * @minimum 1
-     * @maximum 1000
-     */
-    capacity?: number;
-    /**
-     * Whether the worker takes offers: only while `available`
-     */
-    availability?: "available" | "away" | "offline";
-};
-
-export type CreateWorkerTokenResponse = {
-    /**
-     * The token, `blw_…`; shown only in this response
-     */
-    token: string;
-};
-
-export type UpdateOwnWorkerRequest = {
-    /**
-     * Whether I take offers: only while `available`
-     */
-    availability: "available" | "away" | "offline";
+    id: string;
+    event: FeedEventType;
+    data: FeedEvent;
 };
 
 /**
@@ -3075,19 +5252,54 @@ export type Offer = {
     task: OfferedTask;
 };
 
-export type OfferPage = {
+/**
+ * An offer that can be answered now
+ */
+export type OfferStreamEvent = {
     /**
-     * The items of the page
+     * Position after the event, for `Last-Event-ID`
      */
-    data: Offer[];
+    id?: string;
     /**
-     * Whether there are more items
+     * Type of the event
      */
-    has_more: boolean;
+    event: "offer";
+    data: Offer;
+};
+
+/**
+ * An offer that can no longer be answered
+ */
+export type EndedOffer = {
     /**
-     * `cursor` of the next page; null on the last
+     * Id of the offer
+     * @format uuid
      */
-    next_cursor: string | null;
+    offer_id: string;
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * How it ended
+     */
+    status: "accepted" | "declined" | "expired" | "revoked" | "withdrawn";
+};
+
+/**
+ * An offer has ended
+ */
+export type OfferEndedStreamEvent = {
+    /**
+     * Position after the event, for `Last-Event-ID`
+     */
+    id?: string;
+    /**
+     * Type of the event
+     */
+    event: "offer_ended";
+    data: EndedOffer;
 };
 
 /**
@@ -3214,6 +5426,462 @@ export type WorkerTask = {
      * @minimum 0
      */
     unread_messages: number;
+};
+
+/**
+ * A task of the worker after a change
+ */
+export type TaskStreamEvent = {
+    /**
+     * Position after the event, for `Last-Event-ID`
+     */
+    id?: string;
+    /**
+     * Type of the event
+     */
+    event: "task";
+    data: WorkerTask;
+};
+
+/**
+ * A task that is no longer the worker's
+ */
+export type LostTask = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+};
+
+/**
+ * A task is no longer the worker's
+ */
+export type TaskGoneStreamEvent = {
+    /**
+     * Position after the event, for `Last-Event-ID`
+     */
+    id?: string;
+    /**
+     * Type of the event
+     */
+    event: "task_gone";
+    data: LostTask;
+};
+
+/**
+ * A person who does tasks
+ */
+export type Worker = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name: string;
+    /**
+     * Pools that the worker belongs to
+     * @maxItems 100
+     * @uniqueItems
+     */
+    pool_ids: string[];
+    /**
+     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
+     */
+    unpooled_tasks: boolean;
+    /**
+     * What the worker can do
+     * @maxItems 200
+     */
+    skills: string[];
+    /**
+     * What the worker is certified for
+     * @maxItems 200
+     */
+    certifications: string[];
+    /**
+     * How far the org trusts them
+     * @minimum 0
+     * @maximum 5
+     */
+    trust_level: number;
+    /**
+     * Quality of the work; ratings by reviewers change it
+     * @minimum 0
+     * @maximum 5
+     */
+    rating: number;
+    /**
+     * Most offers and tasks at the same time
+     * @minimum 1
+     * @maximum 1000
+     */
+    capacity: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
+    availability: "available" | "away" | "offline";
+    /**
+     * The worker finishes the current tasks, gets no new offers and then goes offline
+     */
+    draining: boolean;
+    /**
+     * Capacity in use by offers and tasks
+     * @minimum 0
+     */
+    active_tasks: number;
+    /**
+     * Ratings by reviewers since `rating` was last set
+     * @minimum 0
+     */
+    rating_count: number;
+    /**
+     * Share of the ended offers that were accepted; null without any
+     * @minimum 0
+     * @maximum 1
+     */
+    acceptance_rate: number | null;
+    /**
+     * Share of the ended offers that expired unanswered; null without any
+     * @minimum 0
+     * @maximum 1
+     */
+    lapse_rate: number | null;
+    /**
+     * Share of the latest 100 known answers (`output.gold`) that they gave right
+     * @minimum 0
+     * @maximum 1
+     */
+    accuracy: number | null;
+    /**
+     * Number of these known answers
+     * @minimum 0
+     */
+    accuracy_count: number;
+    /**
+     * When they last used their token, to a minute; when an integrator lists or retrieves them
+     * @format date-time
+     */
+    last_seen_at?: string | null;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+};
+
+/**
+ * The worker after a change
+ */
+export type WorkerStreamEvent = {
+    /**
+     * Position after the event, for `Last-Event-ID`
+     */
+    id?: string;
+    /**
+     * Type of the event
+     */
+    event: "worker";
+    data: Worker;
+};
+
+/**
+ * Nothing
+ */
+export type StreamReset = Record<string, unknown>;
+
+/**
+ * Changes were missed: discard your state; the current state follows
+ */
+export type ResetStreamEvent = {
+    /**
+     * Position after the event, for `Last-Event-ID`
+     */
+    id?: string;
+    /**
+     * Type of the event
+     */
+    event: "reset";
+    data: StreamReset;
+};
+
+/**
+ * An event of the stream, by `event`; `data` is sent as JSON
+ */
+export type WorkerFeedStreamEvent = OfferStreamEvent | OfferEndedStreamEvent | TaskStreamEvent | TaskGoneStreamEvent | WorkerStreamEvent | ResetStreamEvent;
+
+/**
+ * A named group of workers
+ */
+export type Pool = {
+    /**
+     * Id of the pool
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    pool_id: string;
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
+    offer_mode: "sequential" | "broadcast";
+    /**
+     * Most workers that a broadcast offers a task at once
+     * @minimum 1
+     * @maximum 200
+     */
+    broadcast_size: number;
+    /**
+     * Seconds until an offer expires; null: by the urgency of the task
+     * @minimum 1
+     * @maximum 86400
+     */
+    offer_ttl_seconds: number | null;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+};
+
+export type CreatePoolRequest = {
+    /**
+     * Id of the pool; generated if absent
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    pool_id?: string;
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
+    offer_mode?: "sequential" | "broadcast";
+    /**
+     * Most workers that a broadcast offers a task at once
+     * @minimum 1
+     * @maximum 200
+     */
+    broadcast_size?: number;
+    /**
+     * Seconds until an offer expires; null: by the urgency of the task
+     * @minimum 1
+     * @maximum 86400
+     */
+    offer_ttl_seconds?: number | null;
+};
+
+export type PoolPage = {
+    /**
+     * The items of the page
+     */
+    data: Pool[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+export type UpdatePoolRequest = {
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name?: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
+    offer_mode?: "sequential" | "broadcast";
+    /**
+     * Most workers that a broadcast offers a task at once
+     * @minimum 1
+     * @maximum 200
+     */
+    broadcast_size?: number;
+    /**
+     * Seconds until an offer expires; null: by the urgency of the task
+     * @minimum 1
+     * @maximum 86400
+     */
+    offer_ttl_seconds?: number | null;
+};
+
+export type CreateWorkerRequest = {
+    /**
+     * Id of the worker; generated if absent
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id?: string;
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name: string;
+    /**
+     * Pools that the worker belongs to
+     * @maxItems 100
+     * @uniqueItems
+     */
+    pool_ids?: string[];
+    /**
+     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
+     */
+    unpooled_tasks?: boolean;
+    /**
+     * What the worker can do
+     * @maxItems 200
+     */
+    skills?: string[];
+    /**
+     * What the worker is certified for
+     * @maxItems 200
+     */
+    certifications?: string[];
+    /**
+     * How far the org trusts them
+     * @minimum 0
+     * @maximum 5
+     */
+    trust_level?: number;
+    /**
+     * Quality of the work; ratings by reviewers change it
+     * @minimum 0
+     * @maximum 5
+     */
+    rating?: number;
+    /**
+     * Most offers and tasks at the same time
+     * @minimum 1
+     * @maximum 1000
+     */
+    capacity?: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
+    availability?: "available" | "away" | "offline";
+};
+
+export type WorkerPage = {
+    /**
+     * The items of the page
+     */
+    data: Worker[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+export type UpdateWorkerRequest = {
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
+    name?: string;
+    /**
+     * Pools that the worker belongs to
+     * @maxItems 100
+     * @uniqueItems
+     */
+    pool_ids?: string[];
+    /**
+     * Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false
+     */
+    unpooled_tasks?: boolean;
+    /**
+     * What the worker can do
+     * @maxItems 200
+     */
+    skills?: string[];
+    /**
+     * What the worker is certified for
+     * @maxItems 200
+     */
+    certifications?: string[];
+    /**
+     * How far the org trusts them
+     * @minimum 0
+     * @maximum 5
+     */
+    trust_level?: number;
+    /**
+     * Quality of the work; ratings by reviewers change it
+     * @minimum 0
+     * @maximum 5
+     */
+    rating?: number;
+    /**
+     * Most offers and tasks at the same time
+     * @minimum 1
+     * @maximum 1000
+     */
+    capacity?: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
+    availability?: "available" | "away" | "offline";
+};
+
+export type CreateWorkerTokenResponse = {
+    /**
+     * The token, `blw_…`; shown only in this response
+     */
+    token: string;
+};
+
+export type UpdateOwnWorkerRequest = {
+    /**
+     * Whether I take offers: only while `available`
+     */
+    availability: "available" | "away" | "offline";
+};
+
+export type OfferPage = {
+    /**
+     * The items of the page
+     */
+    data: Offer[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
 };
 
 export type DeclineOfferRequest = {
@@ -5852,76 +8520,145 @@ export type Stats = {
     data: StatsRow[];
 };
 
+/**
+ * Where the task comes from
+ */
+export type WebhookOrigin = {
+    /**
+     * The product or system that the task comes from
+     */
+    product: string;
+    /**
+     * The integrator's own id of the request
+     */
+    request_id: string;
+};
+
+/**
+ * `task.created`
+ */
 export type TaskCreatedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.created";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.created` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
     };
 };
 
+/**
+ * `task.queued`
+ */
 export type TaskQueuedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.queued";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.queued` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Why it waits for a worker: `created`, `declined`, `released` …
+         */
         reason: string;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id?: string;
+        /**
+         * Id of the offer that ended
+         * @format uuid
+         */
         offer_id?: string;
+        /**
+         * Id of the pool
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         pool_id?: string;
         /**
          * The reason that a caller gave
@@ -5929,178 +8666,276 @@ export type TaskQueuedWebhook = {
         detail?: string;
         /**
          * The reviewer's rating
+         * @minimum 1
+         * @maximum 5
          */
         rating?: number;
     };
 };
 
+/**
+ * `task.matched`
+ */
 export type TaskMatchedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.matched";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.matched` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
+        /**
+         * All workers who get an offer, when there are several
+         */
         worker_ids?: string[];
     };
 };
 
+/**
+ * `task.offered`
+ */
 export type TaskOfferedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.offered";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.offered` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         /**
+         * Id of the offer
          * @format uuid
          */
         offer_id: string;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
         /**
-         * RFC 3339, UTC, milliseconds
+         * When the offer expires
          * @format date-time
          */
         expires_at: string;
-        offers?: {
-            /**
-             * @format uuid
-             */
-            offer_id: string;
-            worker_id: string;
-            /**
-             * RFC 3339, UTC, milliseconds
-             * @format date-time
-             */
-            expires_at: string;
-        }[];
+        /**
+         * All offers, when there are several
+         */
+        offers?: EventOffer[];
     };
 };
 
+/**
+ * `task.accepted`
+ */
 export type TaskAcceptedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.accepted";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.accepted` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
         /**
+         * Id of the accepted offer
          * @format uuid
          */
         offer_id: string;
     };
 };
 
+/**
+ * `task.started`
+ */
 export type TaskStartedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.started";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.started` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
+        /**
+         * `rework` when a reviewer sent the work back
+         */
         reason?: string;
         /**
          * The reason that a caller gave
@@ -6108,79 +8943,128 @@ export type TaskStartedWebhook = {
         detail?: string;
         /**
          * The reviewer's rating
+         * @minimum 1
+         * @maximum 5
          */
         rating?: number;
     };
 };
 
+/**
+ * `task.submitted`
+ */
 export type TaskSubmittedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.submitted";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.submitted` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
     };
 };
 
+/**
+ * `task.verified`
+ */
 export type TaskVerifiedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.verified";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.verified` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * `auto`, or `manual` when a reviewer approved
+         */
         mode?: string;
         /**
          * The reason that a caller gave
@@ -6188,541 +9072,882 @@ export type TaskVerifiedWebhook = {
         detail?: string;
         /**
          * The reviewer's rating
+         * @minimum 1
+         * @maximum 5
          */
         rating?: number;
     };
 };
 
+/**
+ * `task.completed`
+ */
 export type TaskCompletedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.completed";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.completed` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * The result of the task
+         */
         result: Submission | CopiesResult | DefaultResult;
     };
 };
 
+/**
+ * `task.failed`
+ */
 export type TaskFailedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.failed";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.failed` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         failure: TaskFailure;
     };
 };
 
+/**
+ * `task.cancelled`
+ */
 export type TaskCancelledWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.cancelled";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.cancelled` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         cancellation: TaskCancellation;
     };
 };
 
+/**
+ * `task.sla_breached`
+ */
 export type TaskSlaBreachedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.sla_breached";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.sla_breached` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         clock: SlaClock;
         /**
-         * RFC 3339, UTC, milliseconds
+         * When the clock was due
          * @format date-time
          */
         due_at: string;
         /**
-         * RFC 3339, UTC, milliseconds
+         * When the breach was recorded
          * @format date-time
          */
         breached_at: string;
     };
 };
 
+/**
+ * `task.updated`
+ */
 export type TaskUpdatedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.updated";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.updated` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
-        changes: {
-            pointer: string;
-            from?: unknown;
-            to?: unknown;
-        }[];
+        /**
+         * What was changed
+         */
+        changes: TaskChange[];
     };
 };
 
+/**
+ * `task.assigned`
+ */
 export type TaskAssignedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.assigned";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.assigned` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
+        /**
+         * `offer` or `assign`
+         */
         mode: string;
+        /**
+         * Whether the worker was not eligible
+         */
         forced: boolean;
     };
 };
 
+/**
+ * `task.requeued`
+ */
 export type TaskRequeuedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.requeued";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.requeued` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * The reason that was given
+         */
         reason: string;
+        /**
+         * Id of the worker who had the task; null for none
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string | null;
     };
 };
 
+/**
+ * `task.question_asked`
+ */
 export type TaskQuestionAskedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.question_asked";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.question_asked` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         /**
+         * Id of the message
          * @format uuid
          */
         message_id: string;
         author: Author;
+        /**
+         * The message, plain text
+         */
         text: string;
     };
 };
 
+/**
+ * `task.question_answered`
+ */
 export type TaskQuestionAnsweredWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.question_answered";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.question_answered` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         /**
+         * Id of the message
          * @format uuid
          */
         message_id: string;
         author: Author;
+        /**
+         * The message, plain text
+         */
         text: string;
         /**
+         * Id of the question that it answers
          * @format uuid
          */
         answers: string;
     };
 };
 
+/**
+ * `task.message_added`
+ */
 export type TaskMessageAddedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.message_added";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.message_added` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
         /**
+         * Id of the message
          * @format uuid
          */
         message_id: string;
         author: Author;
+        /**
+         * The message, plain text
+         */
         text: string;
     };
 };
 
+/**
+ * `task.escalated`
+ */
 export type TaskEscalatedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.escalated";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.escalated` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Of the escalation: seconds after the start
+         * @minimum 1
+         */
         after_seconds: number;
+        /**
+         * Of the escalation: its condition
+         */
         "while": string;
         urgency?: Urgency;
+        /**
+         * Id of the pool
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_pool_id?: string;
+        /**
+         * Id of a pool that no longer exists
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         missing_worker_pool_id?: string;
+        /**
+         * Ids of the members to notify
+         */
         notified_members?: string[];
     };
 };
 
+/**
+ * `task.reported`
+ */
 export type TaskReportedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.reported";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.reported` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id: string;
         reason: ReportReason;
+        /**
+         * What the worker wrote; null for nothing
+         */
         text: string | null;
     };
 };
 
+/**
+ * `task.disputed`
+ */
 export type TaskDisputedWebhook = {
+    /**
+     * Type of the event
+     */
     type: "task.disputed";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `task.disputed` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
          * 1, 2, 3 … within the task
+         * @minimum 1
          */
         sequence: number;
         /**
+         * Id of the task
          * @format uuid
          */
         task_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         status: TaskStatus;
+        /**
+         * State before the event; null for the first
+         */
         previous_status: TaskStatus | null;
+        /**
+         * Increases by one each time accepted work returns to the queue
+         * @minimum 1
+         */
         attempt_of_task: number;
-        origin: {
-            product: string;
-            request_id: string;
-        };
+        origin: WebhookOrigin;
+        /**
+         * Up to 50 strings of your own; events carry them too
+         */
         metadata: Record<string, string>;
+        /**
+         * Id of the worker
+         * @pattern ^[A-Za-z0-9_-]{1,64}$
+         */
         worker_id?: string;
+        /**
+         * What the worker or the reviewer wrote; null for nothing
+         */
         text: string | null;
+        /**
+         * What the reviewer decided; missing when it was opened
+         */
         decision?: "uphold" | "overturn";
     };
 };
 
+/**
+ * `webhook_endpoint.test`
+ */
 export type WebhookEndpointTestWebhook = {
+    /**
+     * Type of the event
+     */
     type: "webhook_endpoint.test";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     timestamp: string;
+    /**
+     * What `webhook_endpoint.test` tells
+     */
     data: {
         /**
+         * Id of the event
          * @format uuid
          */
         event_id: string;
         /**
+         * Id of the org
          * @format uuid
          */
         org_id: string;
         /**
+         * Id of the webhook endpoint
          * @format uuid
          */
         endpoint_id: string;
@@ -6730,7 +9955,7 @@ export type WebhookEndpointTestWebhook = {
 };
 
 /**
- * By `type`
+ * An event, by `type`
  */
 export type WebhookEvent = TaskCreatedWebhook | TaskQueuedWebhook | TaskMatchedWebhook | TaskOfferedWebhook | TaskAcceptedWebhook | TaskStartedWebhook | TaskSubmittedWebhook | TaskVerifiedWebhook | TaskCompletedWebhook | TaskFailedWebhook | TaskCancelledWebhook | TaskSlaBreachedWebhook | TaskUpdatedWebhook | TaskAssignedWebhook | TaskRequeuedWebhook | TaskQuestionAskedWebhook | TaskQuestionAnsweredWebhook | TaskMessageAddedWebhook | TaskEscalatedWebhook | TaskReportedWebhook | TaskDisputedWebhook | WebhookEndpointTestWebhook;
 
@@ -6770,6 +9995,153 @@ export function isBasicAuth(value: NoAuth | BearerAuth | BasicAuth): value is Ba
 }
 
 /**
+ * Narrow a `HistoryEntry` to `TaskCreatedEntry` via its `type` discriminant.
+ */
+export function isTaskCreatedEntry(value: HistoryEntry): value is TaskCreatedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.created";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskQueuedEntry` via its `type` discriminant.
+ */
+export function isTaskQueuedEntry(value: HistoryEntry): value is TaskQueuedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.queued";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskMatchedEntry` via its `type` discriminant.
+ */
+export function isTaskMatchedEntry(value: HistoryEntry): value is TaskMatchedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.matched";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskOfferedEntry` via its `type` discriminant.
+ */
+export function isTaskOfferedEntry(value: HistoryEntry): value is TaskOfferedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.offered";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskAcceptedEntry` via its `type` discriminant.
+ */
+export function isTaskAcceptedEntry(value: HistoryEntry): value is TaskAcceptedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.accepted";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskStartedEntry` via its `type` discriminant.
+ */
+export function isTaskStartedEntry(value: HistoryEntry): value is TaskStartedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.started";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskSubmittedEntry` via its `type` discriminant.
+ */
+export function isTaskSubmittedEntry(value: HistoryEntry): value is TaskSubmittedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.submitted";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskVerifiedEntry` via its `type` discriminant.
+ */
+export function isTaskVerifiedEntry(value: HistoryEntry): value is TaskVerifiedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.verified";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskCompletedEntry` via its `type` discriminant.
+ */
+export function isTaskCompletedEntry(value: HistoryEntry): value is TaskCompletedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.completed";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskFailedEntry` via its `type` discriminant.
+ */
+export function isTaskFailedEntry(value: HistoryEntry): value is TaskFailedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.failed";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskCancelledEntry` via its `type` discriminant.
+ */
+export function isTaskCancelledEntry(value: HistoryEntry): value is TaskCancelledEntry {
+    return (value as Record<string, unknown>)["type"] === "task.cancelled";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskSlaBreachedEntry` via its `type` discriminant.
+ */
+export function isTaskSlaBreachedEntry(value: HistoryEntry): value is TaskSlaBreachedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.sla_breached";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskUpdatedEntry` via its `type` discriminant.
+ */
+export function isTaskUpdatedEntry(value: HistoryEntry): value is TaskUpdatedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.updated";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskAssignedEntry` via its `type` discriminant.
+ */
+export function isTaskAssignedEntry(value: HistoryEntry): value is TaskAssignedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.assigned";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskRequeuedEntry` via its `type` discriminant.
+ */
+export function isTaskRequeuedEntry(value: HistoryEntry): value is TaskRequeuedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.requeued";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskQuestionAskedEntry` via its `type` discriminant.
+ */
+export function isTaskQuestionAskedEntry(value: HistoryEntry): value is TaskQuestionAskedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.question_asked";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskQuestionAnsweredEntry` via its `type` discriminant.
+ */
+export function isTaskQuestionAnsweredEntry(value: HistoryEntry): value is TaskQuestionAnsweredEntry {
+    return (value as Record<string, unknown>)["type"] === "task.question_answered";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskMessageAddedEntry` via its `type` discriminant.
+ */
+export function isTaskMessageAddedEntry(value: HistoryEntry): value is TaskMessageAddedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.message_added";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskEscalatedEntry` via its `type` discriminant.
+ */
+export function isTaskEscalatedEntry(value: HistoryEntry): value is TaskEscalatedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.escalated";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskReportedEntry` via its `type` discriminant.
+ */
+export function isTaskReportedEntry(value: HistoryEntry): value is TaskReportedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.reported";
+}
+
+/**
+ * Narrow a `HistoryEntry` to `TaskDisputedEntry` via its `type` discriminant.
+ */
+export function isTaskDisputedEntry(value: HistoryEntry): value is TaskDisputedEntry {
+    return (value as Record<string, unknown>)["type"] === "task.disputed";
+}
+
+/**
  * Narrow a `CreateBulkActionRequest` to `BulkCancel` via its `action` discriminant.
  */
 export function isBulkCancel(value: CreateBulkActionRequest): value is BulkCancel {
@@ -6802,6 +10174,202 @@ export function isBulkApprove(value: CreateBulkActionRequest): value is BulkAppr
  */
 export function isBulkReject(value: CreateBulkActionRequest): value is BulkReject {
     return (value as Record<string, unknown>)["action"] === "reject";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskCreatedEvent` via its `type` discriminant.
+ */
+export function isTaskCreatedEvent(value: FeedEvent): value is TaskCreatedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.created";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskQueuedEvent` via its `type` discriminant.
+ */
+export function isTaskQueuedEvent(value: FeedEvent): value is TaskQueuedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.queued";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskMatchedEvent` via its `type` discriminant.
+ */
+export function isTaskMatchedEvent(value: FeedEvent): value is TaskMatchedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.matched";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskOfferedEvent` via its `type` discriminant.
+ */
+export function isTaskOfferedEvent(value: FeedEvent): value is TaskOfferedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.offered";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskAcceptedEvent` via its `type` discriminant.
+ */
+export function isTaskAcceptedEvent(value: FeedEvent): value is TaskAcceptedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.accepted";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskStartedEvent` via its `type` discriminant.
+ */
+export function isTaskStartedEvent(value: FeedEvent): value is TaskStartedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.started";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskSubmittedEvent` via its `type` discriminant.
+ */
+export function isTaskSubmittedEvent(value: FeedEvent): value is TaskSubmittedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.submitted";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskVerifiedEvent` via its `type` discriminant.
+ */
+export function isTaskVerifiedEvent(value: FeedEvent): value is TaskVerifiedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.verified";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskCompletedEvent` via its `type` discriminant.
+ */
+export function isTaskCompletedEvent(value: FeedEvent): value is TaskCompletedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.completed";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskFailedEvent` via its `type` discriminant.
+ */
+export function isTaskFailedEvent(value: FeedEvent): value is TaskFailedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.failed";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskCancelledEvent` via its `type` discriminant.
+ */
+export function isTaskCancelledEvent(value: FeedEvent): value is TaskCancelledEvent {
+    return (value as Record<string, unknown>)["type"] === "task.cancelled";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskSlaBreachedEvent` via its `type` discriminant.
+ */
+export function isTaskSlaBreachedEvent(value: FeedEvent): value is TaskSlaBreachedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.sla_breached";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskUpdatedEvent` via its `type` discriminant.
+ */
+export function isTaskUpdatedEvent(value: FeedEvent): value is TaskUpdatedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.updated";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskAssignedEvent` via its `type` discriminant.
+ */
+export function isTaskAssignedEvent(value: FeedEvent): value is TaskAssignedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.assigned";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskRequeuedEvent` via its `type` discriminant.
+ */
+export function isTaskRequeuedEvent(value: FeedEvent): value is TaskRequeuedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.requeued";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskQuestionAskedEvent` via its `type` discriminant.
+ */
+export function isTaskQuestionAskedEvent(value: FeedEvent): value is TaskQuestionAskedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.question_asked";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskQuestionAnsweredEvent` via its `type` discriminant.
+ */
+export function isTaskQuestionAnsweredEvent(value: FeedEvent): value is TaskQuestionAnsweredEvent {
+    return (value as Record<string, unknown>)["type"] === "task.question_answered";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskMessageAddedEvent` via its `type` discriminant.
+ */
+export function isTaskMessageAddedEvent(value: FeedEvent): value is TaskMessageAddedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.message_added";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskEscalatedEvent` via its `type` discriminant.
+ */
+export function isTaskEscalatedEvent(value: FeedEvent): value is TaskEscalatedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.escalated";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskReportedEvent` via its `type` discriminant.
+ */
+export function isTaskReportedEvent(value: FeedEvent): value is TaskReportedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.reported";
+}
+
+/**
+ * Narrow a `FeedEvent` to `TaskDisputedEvent` via its `type` discriminant.
+ */
+export function isTaskDisputedEvent(value: FeedEvent): value is TaskDisputedEvent {
+    return (value as Record<string, unknown>)["type"] === "task.disputed";
+}
+
+/**
+ * Narrow a `FeedEvent` to `WebhookEndpointDisabledEvent` via its `type` discriminant.
+ */
+export function isWebhookEndpointDisabledEvent(value: FeedEvent): value is WebhookEndpointDisabledEvent {
+    return (value as Record<string, unknown>)["type"] === "webhook_endpoint.disabled";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `OfferStreamEvent` via its `event` discriminant.
+ */
+export function isOfferStreamEvent(value: WorkerFeedStreamEvent): value is OfferStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "offer";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `OfferEndedStreamEvent` via its `event` discriminant.
+ */
+export function isOfferEndedStreamEvent(value: WorkerFeedStreamEvent): value is OfferEndedStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "offer_ended";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `TaskStreamEvent` via its `event` discriminant.
+ */
+export function isTaskStreamEvent(value: WorkerFeedStreamEvent): value is TaskStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "task";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `TaskGoneStreamEvent` via its `event` discriminant.
+ */
+export function isTaskGoneStreamEvent(value: WorkerFeedStreamEvent): value is TaskGoneStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "task_gone";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `WorkerStreamEvent` via its `event` discriminant.
+ */
+export function isWorkerStreamEvent(value: WorkerFeedStreamEvent): value is WorkerStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "worker";
+}
+
+/**
+ * Narrow a `WorkerFeedStreamEvent` to `ResetStreamEvent` via its `event` discriminant.
+ */
+export function isResetStreamEvent(value: WorkerFeedStreamEvent): value is ResetStreamEvent {
+    return (value as Record<string, unknown>)["event"] === "reset";
 }
 
 /**

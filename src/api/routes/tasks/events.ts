@@ -9,34 +9,18 @@ import {
   type FeedNote,
   type FeedReference,
   feedSpan,
-  ORG_EVENT_TYPES,
   type OrgEvent,
   readWholeFeed,
 } from '../../../store/tasks/feed.ts';
 import { loadEvent } from '../../../store/tasks/tasks.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { closed, idOf, listOf, PageQuery, pageOf, text, time, word } from '../../http/schemas.ts';
+import { closed, listOf, PageQuery, pageOf, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { FeedEventType } from './enums.schema.ts';
-import { HistoryEntry } from './history.schema.ts';
+import { FeedEvent as FeedEventView } from './history.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;
-const FeedEntry = Type.Object(
-  { task_id: idOf('task'), ...HistoryEntry.properties },
-  { $id: 'FeedEvent', description: 'An event of a task, in the feed' },
-);
-/** An event of the org itself; it belongs to no task. */
-const OrgEntry = Type.Object(
-  {
-    event_id: idOf('event'),
-    type: word(ORG_EVENT_TYPES, { description: 'Type of the event' }),
-    at: time('When it happened'),
-    actor: text('Who or what caused it'),
-    data: Type.Record(Type.String(), Type.Unknown(), { description: 'What belongs to the type' }),
-  },
-  { $id: 'OrgEvent', description: 'An event of the org itself' },
-);
 
 /** The form of a position in the feed. */
 export const FEED_POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
@@ -65,7 +49,7 @@ export const eventRoutes = [
       ...Page,
     }),
     responses: {
-      200: { description: 'A page of events', schema: pageOf(Type.Union([FeedEntry, OrgEntry])) },
+      200: { description: 'A page of events', schema: pageOf(FeedEventView) },
     },
     async handler({ deps: { db }, principal, query, signal }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;

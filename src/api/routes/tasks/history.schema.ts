@@ -1,26 +1,77 @@
-// Schemas of the history of a task.
+// Schemas of events as they are recorded: the history of a task, and the feed of the org.
 
-import Type from 'typebox';
-import { count, idOf, nullable, pageOf, text, time } from '../../http/schemas.ts';
-import { EventType, TaskStatus } from './enums.schema.ts';
+import Type, { type TSchema } from 'typebox';
+import type { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
+import { idOf, nullable, pageOf, text, time } from '../../http/schemas.ts';
+import { TaskStatus } from './enums.schema.ts';
+import { EVENT_DATA, nameOf, typeOf, unionByType } from './event-data.schema.ts';
 import { Attempt } from './task-view.schema.ts';
 
-export const HistoryEntry = Type.Object(
-  {
-    event_id: idOf('event'),
-    type: EventType,
-    sequence: Type.Integer({ minimum: 1, description: '1, 2, 3 … within the task' }),
-    status: TaskStatus,
-    previous_status: nullable(TaskStatus, 'State before the event; null for the first'),
-    at: time('When it happened'),
-    actor: text('`api_key:<id>`, `worker:<id>` or `system`'),
-    attempt_of_task: Attempt,
-    data: Type.Unsafe<Record<string, unknown>>({ type: 'object', description: 'What belongs to the type' }),
-    hash: text('SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`'),
-    previous_hash: nullable(text('`hash` of the entry before; null for the first')),
+const recorded = {
+  sequence: Type.Integer({ minimum: 1, description: '1, 2, 3 … within the task' }),
+  status: TaskStatus,
+  previous_status: nullable(TaskStatus, 'State before the event; null for the first'),
+  at: time('When it happened'),
+  actor: text('`api_key:<id>`, `worker:<id>` or `system`'),
+  attempt_of_task: Attempt,
+};
+const HASH = '^[0-9a-f]{64}$';
+const chained = {
+  hash: Type.String({
+    pattern: HASH,
+    description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`',
+  }),
+  previous_hash: nullable(
+    Type.String({ pattern: HASH, description: '`hash` of the entry before; null for the first' }),
+  ),
+};
+
+/** One schema for each type of event. @param suffix of their names. @param more members besides those of all */
+function entries(suffix: string, more: Record<string, TSchema>): TSchema[] {
+  return Object.entries(EVENT_DATA).map(([type, data]) =>
+    Type.Object(
+      {
+        ...more,
+        event_id: idOf('event'),
+        type: typeOf(type),
+        ...recorded,
+        data: Type.Object(data, { $id: `${nameOf(type)}Data`, description: `What \`${type}\` tells` }),
+        ...chained,
+      },
+      { $id: `${nameOf(type)}${suffix}`, description: `\`${type}\`` },
+    ),
+  );
+}
+
+const HistoryEntry = unionByType('HistoryEntry', 'An event of a task, by `type`', entries('Entry', {}));
+
+/** The `data` of events of the org itself. */
+const ORG_DATA: Record<(typeof ORG_EVENT_TYPES)[number], Record<string, TSchema>> = {
+  'webhook_endpoint.disabled': {
+    endpoint_id: idOf('webhook endpoint'),
+    url: text('URL of the receiver'),
+    reason: text('`gone`: it answered 410. `failing`: it failed for too long'),
   },
-  { $id: 'HistoryEntry', description: 'An event of a task' },
+};
+
+/** An event of the org itself; it belongs to no task. */
+const orgEvents = Object.entries(ORG_DATA).map(([type, data]) =>
+  Type.Object(
+    {
+      event_id: idOf('event'),
+      type: typeOf(type),
+      at: recorded.at,
+      actor: text('Who or what caused it'),
+      data: Type.Object(data, { $id: `${nameOf(type)}Data`, description: `What \`${type}\` tells` }),
+    },
+    { $id: `${nameOf(type)}Event`, description: `\`${type}\`` },
+  ),
 );
+
+export const FeedEvent = unionByType('FeedEvent', 'An event of a task or of the org, by `type`', [
+  ...entries('Event', { task_id: idOf('task') }),
+  ...orgEvents,
+]);
 
 /** A page of a history, with the end of the whole history. */
 export const History = Type.Object(
@@ -29,8 +80,8 @@ export const History = Type.Object(
     head: nullable(
       Type.Object(
         {
-          sequence: count('Number of entries'),
-          hash: text('`hash` of the last entry'),
+          sequence: Type.Integer({ minimum: 1, description: 'Number of entries' }),
+          hash: Type.String({ pattern: HASH, description: '`hash` of the last entry' }),
         },
         { $id: 'HistoryHead', description: 'The last entry of a history' },
       ),

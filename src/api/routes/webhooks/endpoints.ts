@@ -22,6 +22,7 @@ import { ApiError } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, PageQuery, pageOf } from '../../http/schemas.ts';
 import { type Call, route, scope } from '../../route.ts';
+import { WebhookEvent } from '../tasks/webhook-event.schema.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
 import { endpointResponse, endpointView, failingSince } from './endpoint-view.ts';
 import {
@@ -44,6 +45,7 @@ export const endpointRoutes = [
     description:
       'It receives the events of all tasks that the key may see. The secret that signs them is shown once, in this answer.',
     body: EndpointCreate,
+    webhook: WebhookEvent,
     rules: async (body, { deps }) => endpointErrors(deps, body),
     responses: {
       201: {

@@ -21,7 +21,7 @@ import { OfferedTask, oneTask, Reason, workerTaskResponse } from './worker-task.
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
 const Params = Type.Object({ offer_id: idOf('offer') });
-const OfferView = Type.Object(
+export const OfferView = Type.Object(
   {
     offer_id: idOf('offer'),
     task_id: idOf('task'),

@@ -1,6 +1,6 @@
 // Server-sent events: the events of an org, and the offers and tasks of a worker.
 
-import Type from 'typebox';
+import Type, { type TSchema } from 'typebox';
 import { ownWorker } from '../../access/own-task.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, listScope, readCursor } from '../../http/list.ts';
@@ -10,8 +10,9 @@ import { route, scope } from '../../route.ts';
 import { eventStream, frame } from '../../streams/event-stream.ts';
 import type { Follower, TailEvent } from '../../streams/feed-tails.ts';
 import { WorkerFeed } from '../../streams/worker-feed.ts';
-import { FeedEventType } from './enums.schema.ts';
-import { FEED_POSITION } from './events.ts';
+import { FeedEventType } from '../tasks/enums.schema.ts';
+import { FEED_POSITION } from '../tasks/events.ts';
+import { FeedStream, WorkerStream } from './event-streams.schema.ts';
 
 const seconds = Type.Optional(
   Type.Integer({
@@ -20,13 +21,13 @@ const seconds = Type.Optional(
     description: 'The stream ends after this time; reconnect then',
   }),
 );
-const responses = {
+const stream = (schema: TSchema) => ({
   200: {
     description: 'Server-sent events, until either side closes the stream; resume with Last-Event-ID',
-    schema: Type.String(),
+    schema,
     type: 'text/event-stream',
   },
-};
+});
 const LOG_POSITION = /^\d{1,15}-\d{1,15}$/;
 
 export const eventStreamRoutes = [
@@ -46,7 +47,7 @@ export const eventStreamRoutes = [
       ),
       max_seconds: seconds,
     }),
-    responses,
+    responses: stream(FeedStream),
     async handler(call) {
       const { deps, principal, query } = call;
       const { types } = query;
@@ -82,7 +83,7 @@ export const eventStreamRoutes = [
     description:
       'Server-sent events. Starts with the current state, or with what was missed since `Last-Event-ID`; see docs/streams.md.',
     query: closed({ max_seconds: seconds }),
-    responses,
+    responses: stream(WorkerStream),
     errors: ['invalid_cursor'],
     async handler(call) {
       const { deps, principal, query, lastEventId = null } = call;
