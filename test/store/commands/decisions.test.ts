@@ -111,7 +111,7 @@ describe('the second check', () => {
   const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
 
   it.each([
-    ['an empty output', '', false, '/output must be text'],
+    ['an empty output', '', false, '/output must not be empty'],
     ['no evidence', 'done', true, '/evidence_ids must name evidence'],
   ])('sends %s back to its worker', async (_name, output, evidence_required, told) => {
     const schemas = new OutputSchemas();
