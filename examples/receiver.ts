@@ -92,7 +92,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const { url } = await startReceiver({
     secret,
     port: Number(process.env.PORT ?? 4000),
-    onEvent: ({ type, data }) => console.log('task_id' in data ? `${data.task_id}  ${data.sequence}  ${type}` : type),
+    onEvent: ({ type, data }) =>
+      console.log('task_id' in data ? `${data.task_id}  ${data.sequence}  ${type}` : type),
     onRefused: (reason) => console.error(`refused: ${reason}`),
   });
   console.log(`listening on ${url}`);

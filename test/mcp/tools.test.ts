@@ -71,25 +71,21 @@ describe.each(VERSIONS)('protocol %s', (version) => {
     expect(messages[0]).toMatch(/^The task is /);
   });
 
-  // Takes a whole slice of the wait, so only once.
-  test.runIf(version === VERSIONS[0])(
-    'wait_for_task returns when the worker asks, and answer_question lets them go on',
-    async () => {
-      const { task, person } = await createTaskIn(api, org, 'started');
-      const waiting = call('wait_for_task', { task_id: task.task_id });
-      await person.client.post(`/v1/worker/tasks/${task.task_id}/messages`, {
-        text: 'Which?',
-        question: true,
-      });
-      const asked = await waiting;
-      expect(asked.value).toMatchObject({ status: 'started', open_question: { text: 'Which?' } });
-      expect(asked.value.next_step).toContain('answer_question');
-      const answer = await call('answer_question', { task_id: task.task_id, text: 'The second.' });
-      expect(answer).toMatchObject({ isError: false, value: { text: 'The second.' } });
-      const again = await call('answer_question', { task_id: task.task_id, text: 'The third.' });
-      expect(again).toMatchObject({ isError: true, value: { error: { code: 'question_not_open' } } });
-    },
-  );
+  test('wait_for_task returns when the worker asks, and answer_question lets them go on', async () => {
+    const { task, person } = await createTaskIn(api, org, 'started');
+    const waiting = call('wait_for_task', { task_id: task.task_id });
+    await person.client.post(`/v1/worker/tasks/${task.task_id}/messages`, {
+      text: 'Which?',
+      question: true,
+    });
+    const asked = await waiting;
+    expect(asked.value).toMatchObject({ status: 'started', open_question: { text: 'Which?' } });
+    expect(asked.value.next_step).toContain('answer_question');
+    const answer = await call('answer_question', { task_id: task.task_id, text: 'The second.' });
+    expect(answer).toMatchObject({ isError: false, value: { text: 'The second.' } });
+    const again = await call('answer_question', { task_id: task.task_id, text: 'The third.' });
+    expect(again).toMatchObject({ isError: true, value: { error: { code: 'question_not_open' } } });
+  });
 
   test('review_task decides on the submission that was seen, which links its files', async () => {
     const { task, person } = await createTaskIn(api, org, 'started');
