@@ -48,7 +48,7 @@ describe('a key', () => {
     const claim = await claimOf(org, 'scope', 'body', 'a');
     expect(await keep(claim, `${claim.key}-effect`)).toBe(true);
     for (let again = 0; again < 3; again += 1)
-      expect(await claimKey(db, org, 'scope', 'body', 'b')).toEqual({ kind: 'answered', answer });
+      expect(await claimKey(db, org, 'scope', 'body', 'b')).toEqual({ kind: 'answered', response: answer });
   });
 
   it('keeps its response for a day when another claim was refused just before it was stored', async () => {
