@@ -31,7 +31,7 @@ const checkOf = (options: Options) => {
 };
 
 /** The schema without `$id`s: the names of the OpenAPI document would have to be unique among all that are compiled. */
-function withoutNames(schema: TSchema): TSchema {
+export function withoutNames(schema: TSchema): TSchema {
   const isName = (key: string, value: unknown) => key === '$id' && typeof value === 'string';
   return JSON.parse(
     JSON.stringify(schema, (key, value) => (isName(key, value) ? undefined : value)),
