@@ -2,7 +2,7 @@
 // credential and their address, so that every rule of the API applies to them.
 
 import type { IncomingMessage, RequestListener } from 'node:http';
-import inject from 'light-my-request';
+import inject, { type InjectOptions } from 'light-my-request';
 
 /** Statuses whose responses have no body. */
 const EMPTY: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -29,7 +29,7 @@ export function inProcessFetch(
     const { pathname, search } = new URL(request.url);
     const payload = request.body === null ? undefined : Buffer.from(await request.arrayBuffer());
     const { statusCode, headers, rawPayload } = await inject(listener, {
-      method: request.method,
+      method: request.method as NonNullable<InjectOptions['method']>,
       url: pathname + search,
       headers: {
         ...Object.fromEntries(request.headers),
