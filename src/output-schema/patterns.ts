@@ -59,7 +59,7 @@ export function compilePattern(source: string): Pattern {
  */
 function passesSecondCheck(source: string): boolean {
   try {
-    const bounds = { timeout: SECOND_CHECK_MS, maxScore: SECOND_CHECK_SCORE, maxSteps: 20_000 };
+    const bounds = { timeout: SECOND_CHECK_MS, maxScore: SECOND_CHECK_SCORE, maxSteps: 1_000 };
     return isSafePattern(source, { ...bounds, unicode: true }).safe;
   } catch {
     return false; // It does not support all syntax; a pattern it cannot parse stays refused.
