@@ -2,6 +2,8 @@
 // are those of the arguments. Limits are left to the API, except where they help an agent to call a tool correctly.
 
 import Type, { type TObject, type TProperties } from 'typebox';
+import { STATUSES } from '../state/tasks/lifecycle.ts';
+import { URGENCIES } from '../state/tasks/task.ts';
 
 /** Longest wait of one call, seconds. Clients of the protocol give up after about 60. */
 export const LONGEST_WAIT = 50;
@@ -25,20 +27,6 @@ const WaitSeconds = Type.Optional(
     description: `How long to wait for the result; default ${LONGEST_WAIT}. 0 returns at once`,
   }),
 );
-const STATUSES = [
-  'created',
-  'queued',
-  'matched',
-  'offered',
-  'accepted',
-  'started',
-  'submitted',
-  'verified',
-  'completed',
-  'failed',
-  'cancelled',
-] as const;
-const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
 
 /** What a person is asked to do: the part of a new task that agents decide about. */
 const Request = {
@@ -177,7 +165,7 @@ export const ReviewTask = closed({
   }),
   decision: word(
     ['approve', 'rework', 'reassign', 'reject'],
-    'approve: the submission is the result; rework: its worker improves it; reassign: somebody else does the task; reject: the task fails',
+    'approve: the submission is the result; rework: its worker improves it; reassign: another worker does the task; reject: the task fails',
   ),
   feedback: Type.Optional(
     text('What the worker reads; required for rework and reject', { maxLength: 20_000 }),
@@ -246,7 +234,7 @@ export const TaskPage = open({
   }),
 });
 export const Match = open({
-  reason: Type.String({ description: 'eligible: somebody can be asked now; otherwise why not' }),
+  reason: Type.String({ description: 'eligible: a worker can be asked now; otherwise why not' }),
   workers: open({
     considered: Type.Integer(),
     qualified: Type.Integer(),

@@ -49,7 +49,7 @@ export class PeriodicTask {
     }, this.#options.every);
   }
 
-  /** Waits for the run in progress, and starts no more. */
+  /** Stops further runs and waits for the one in progress. */
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.#timer !== null) clearInterval(this.#timer);

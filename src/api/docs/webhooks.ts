@@ -42,7 +42,7 @@ export function webhooks(event: TSchema, components: Components, content: (schem
         },
         responses: {
           '2XX': { description: 'Received' },
-          410: { description: 'Send no more events of this task' },
+          410: { description: 'Stop sending events of this task' },
         },
       },
     },

@@ -181,7 +181,7 @@ export function addStored(tally: Tally, text: string): Exclude<Read<never>, { ki
   return null;
 }
 
-/** The sum of all counters of a stored tally; 0 when it cannot be used. Reads no more than the counters, which come first. */
+/** The sum of all counters of a stored tally; 0 when it cannot be used. Reads only the counters, which come first. */
 export function countStored(text: string): number {
   if (!text.startsWith('{"n":{')) return 0;
   const json = readJson(text.slice('{"n":'.length, text.indexOf('}') + 1));

@@ -7,7 +7,7 @@ import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 import { chargedTo } from './task-input.ts';
 
-/** No more answers are checked after so many errors. */
+/** Errors after which the remaining answers are not checked. */
 const ERRORS_MOST = 100;
 
 /**

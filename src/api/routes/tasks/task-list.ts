@@ -31,7 +31,7 @@ export async function listTasks(
   const { limit = DEFAULT_LIMIT, cursor, order_by = 'created_at', ...rest } = query;
   const byDeadline = order_by === 'deadline';
   const { order = byDeadline ? 'asc' : 'desc', ...given } = rest;
-  // Gold tasks are not the integrator's own, but what somebody waits for must be found.
+  // Gold tasks are not the integrator's own, but those that wait for an answer or a decision must be found.
   const isWaitedFor = given.in_review === true || given.has_open_question === true;
   const defaults = { ...(byDeadline && { status: OPEN }), ...(!isWaitedFor && { gold: false }) };
   const filters = withinPools({ ...defaults, ...given }, principal.pools);
