@@ -32,9 +32,11 @@ export async function reserve(
     [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
   );
   const workerIds = new Set(effects.map((one) => one.id));
+  const given = decided.map((change) => ({ change, ids: recipients(change) }));
+  // Such as a new task: nobody has it, and nobody gets it.
+  if (workerIds.size === 0 && given.every(({ ids }) => ids.length === 0)) return { changes: [], workerIds };
   const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
   const toLoad = [...workerIds].every((id) => loaded.has(id)) ? [] : [...workerIds];
-  const given = decided.map((change) => ({ change, ids: recipients(change) }));
   const [exclusions] = await Promise.all([
     Promise.all(given.map(({ change, ids }) => (ids.length === 0 ? null : formerWorkersOf(db, change.task)))),
     // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
