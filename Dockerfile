@@ -8,6 +8,7 @@ FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY packages/sdk/package.json packages/sdk/
+COPY portal/package.json portal/
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN script/build
@@ -16,6 +17,7 @@ FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY packages/sdk/package.json packages/sdk/
+COPY portal/package.json portal/
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
@@ -33,6 +35,7 @@ COPY --from=packages /app/node_modules ./node_modules
 COPY packages/sdk/package.json packages/sdk/
 COPY --from=build /app/packages/sdk/dist ./packages/sdk/dist
 COPY --from=build /app/dist ./dist
+COPY --from=build /app/portal/dist ./portal/dist
 USER node
 # Loopback would be that of the container; the published ports decide what is reachable from outside.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data EVIDENCE_STORE=/data/evidence

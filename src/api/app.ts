@@ -28,6 +28,7 @@ import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
 import { addOpenRoutes } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
+import { pages } from './pages/pages.ts';
 import { routeMiddleware } from './pipeline.ts';
 import { ROUTES } from './routes/index.ts';
 import { FeedTails } from './streams/feed-tails.ts';
@@ -133,6 +134,7 @@ export function createApp(options: AppOptions): Koa {
   }
   const serving = { authenticator, addresses, bodyTimeoutMs, closing };
   app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
+  app.use(pages(admission));
   // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {
     admission.countAnonymous(ctx);

@@ -1,0 +1,7 @@
+// The worker's portal.
+
+import { startApp } from '../shared/start-app.tsx';
+import { App } from './app.tsx';
+import { CATALOGUES } from './messages.ts';
+
+startApp(CATALOGUES, <App />);

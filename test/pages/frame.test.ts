@@ -1,0 +1,103 @@
+// How the pages are served, and that both apps start.
+import { request } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+
+const pages = pagesOfFile();
+
+/** Files that an entry loads before it shows anything. */
+async function firstLoad(path: string): Promise<string[]> {
+  const html = await (await fetch(pages.api.url + path)).text();
+  return [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, name]) => name ?? '');
+}
+
+/** Bytes that travel for a file that is sent compressed by gzip. */
+async function compressedSize(path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const sent = request(pages.api.url + path, { headers: { 'accept-encoding': 'gzip' } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => {
+        const body = Buffer.concat(chunks);
+        if (response.headers['content-encoding'] !== 'gzip') return reject(new Error(`${path} is plain`));
+        if (gunzipSync(body).length <= body.length) return reject(new Error(`${path} is not smaller`));
+        resolve(body.length);
+      });
+    });
+    sent.on('error', reject).end();
+  });
+}
+
+describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
+  it.each(['/work', '/work/', '/work/tasks/x', '/console', '/console/tasks?status=queued'])(
+    'serves an entry for %s under the strict policy',
+    async (path) => {
+      const response = await fetch(pages.api.url + path);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(response.headers.get('cache-control')).toBe('no-cache');
+      const policy = response.headers.get('content-security-policy');
+      expect(policy).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/);
+      expect(policy).not.toMatch(/unsafe|https?:|data:/);
+      expect(await response.text()).not.toMatch(/<script>|<style|style=|https?:/);
+      const head = await fetch(pages.api.url + path, { method: 'HEAD' });
+      expect([head.status, await head.text()]).toEqual([200, '']);
+    },
+  );
+
+  it('lets browsers keep assets for ever, and answers 404 for those it does not have', async () => {
+    for (const name of await firstLoad('/work')) {
+      const response = await fetch(pages.api.url + name);
+      expect([name, response.status]).toEqual([name, 200]);
+      expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+      const part = await fetch(pages.api.url + name, { headers: { range: 'bytes=9-2' } });
+      expect(part.status).toBe(200);
+      const head = await fetch(pages.api.url + name, { method: 'HEAD' });
+      expect([head.status, await head.text()]).toEqual([200, '']);
+    }
+    const client = pages.api.client(null);
+    for (const path of ['/assets/none.js', '/assets/', '/assets/../work.html', '/assets/%2e%2e/.built'])
+      expect([path, (await client.request('GET', path)).outcome]).toEqual([path, '404 not_found']);
+    expect((await client.request('POST', '/work')).outcome).toBe('405 method_not_allowed');
+  });
+
+  it('leads browsers from / to the console, and tells programs that there is nothing', async () => {
+    const browser = await fetch(pages.api.url, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    expect([browser.status, browser.headers.get('location')]).toEqual([302, '/console']);
+    expect((await pages.api.client(null).request('GET', '/')).outcome).toBe('404 not_found');
+  });
+
+  it.each(['/work', '/console'])('loads at most 120 kB for %s', async (path) => {
+    const sizes = await Promise.all((await firstLoad(path)).map(compressedSize));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    expect(bytes).toBeGreaterThan(50_000);
+    expect(bytes).toBeLessThanOrEqual(120_000);
+  });
+
+  it.each([
+    ['/work/sign-in', 'Sign in', PHONE],
+    ['/work/sign-in', 'Sign in', DESKTOP],
+    ['/console/sign-in', 'Sign in to the console', PHONE],
+    ['/console/sign-in', 'Sign in to the console', DESKTOP],
+  ])('shows %s without a fault', async (path, title, width) => {
+    const opened = await pages.open(path, { width });
+    await opened.page.getByRole('heading', { name: title, exact: true }).waitFor();
+    await expectAccessible(opened);
+    await picture(opened.page, `sign-in${path.split('/')[1]}-${width}`);
+    await opened.page.context().close();
+  });
+
+  it('names the field that is missing, in the language of the browser', async () => {
+    const { page } = await pages.open('/work/sign-in', { locale: 'de-DE' });
+    await page.getByRole('button', { name: 'Anmelden' }).click();
+    const summary = page.getByRole('alert');
+    await summary.getByRole('link', { name: 'Geben Sie Ihr Worker-Token ein.' }).click();
+    const field = page.getByLabel('Worker-Token');
+    expect(await field.evaluate((one) => one === one.ownerDocument.activeElement)).toBe(true);
+    expect(await page.evaluate('document.documentElement.lang')).toBe('de');
+    await page.getByLabel('Sprache').selectOption('en');
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await page.context().close();
+  });
+});
