@@ -1,18 +1,20 @@
-// The console: the session, and which page is shown under which address.
+// The console: the session, the frame, and which page is shown under which address.
 
+import { Suspense } from 'react';
 import { Route, Switch, useLocation } from 'wouter';
 import { SessionGuard } from '../shared/api/session-guard.tsx';
-import { useFormat, useShared } from '../shared/i18n/messages.tsx';
-import { Button } from '../shared/ui/button.tsx';
-import { EmptyState, Facts, Skeleton } from '../shared/ui/containers.tsx';
-import { AppFrame, CentredPage, type NavLink, Page } from '../shared/ui/layout.tsx';
-import { LanguageChoice, ThemeChoice } from '../shared/ui/preferences.tsx';
+import { useShared } from '../shared/i18n/messages.tsx';
+import { ButtonLink } from '../shared/ui/button.tsx';
+import { EmptyState, Skeleton } from '../shared/ui/containers.tsx';
+import { AppFrame, CentredPage, Page } from '../shared/ui/layout.tsx';
 import { Problem } from '../shared/ui/problem.tsx';
+import { AccountMenu } from './account-menu.tsx';
+import { MemberProvider } from './member.tsx';
 import { useConsole } from './messages.ts';
-import { type ConsoleSession, hasSession, signOut, useSession } from './session.ts';
+import { HOME, ROOMS, type Room } from './rooms.ts';
+import { type ConsoleSession, hasScope, hasSession, useSession } from './session.ts';
 import { SignIn } from './sign-in.tsx';
 
-const HOME = '/console';
 const SIGN_IN = '/console/sign-in';
 
 export function App() {
@@ -34,56 +36,82 @@ export function App() {
       </CentredPage>
     );
   // The address stays, so that a person comes back to this page.
-  if (session.data === null) return <SignIn returnTo={path} onSignedIn={showHome} />;
+  if (session.data === null) return <SignIn returnTo={path + location.search} onSignedIn={showHome} />;
   return <SignedIn session={session.data} />;
 }
 
 function SignedIn({ session }: { session: ConsoleSession }) {
   const text = useConsole();
-  const shared = useShared();
-  const format = useFormat();
-  const [, navigate] = useLocation();
-  const links: NavLink[] = [{ href: HOME, label: text.nav.overview, icon: 'chart', nested: false }];
+  const links = ROOMS.filter(({ scope }) => hasScope(session, scope)).map(({ name, href, icon }) => ({
+    href,
+    label: text.nav[name],
+    icon,
+    nested: href !== HOME,
+  }));
   return (
-    <SessionGuard check={hasSession} signInUrl={SIGN_IN}>
-      <AppFrame
-        name={text.app}
-        home={HOME}
-        links={links}
-        bar={<strong>{session.org_name}</strong>}
-        foot={
-          <>
-            <LanguageChoice />
-            <ThemeChoice />
-            <p className="small muted">{session.email}</p>
-            <Button
-              look="quiet"
-              icon="signOut"
-              onClick={() => void signOut().then(() => navigate(SIGN_IN, { replace: true }))}
-            >
-              {shared.signOut}
-            </Button>
-          </>
-        }
+    <MemberProvider session={session}>
+      <SessionGuard check={hasSession} signInUrl={SIGN_IN}>
+        <AppFrame
+          name={text.app}
+          home={HOME}
+          links={links}
+          bar={
+            <>
+              <strong className="grow">{session.org_name}</strong>
+              <AccountMenu signIn={SIGN_IN} />
+            </>
+          }
+          foot={null}
+        >
+          <Suspense fallback={<Loading />}>
+            <Switch>
+              {ROOMS.map((room) => (
+                <Route key={room.name} path={room.href === HOME ? HOME : `${room.href}/*?`}>
+                  {hasScope(session, room.scope) ? <room.Page /> : <NoPermission room={room} />}
+                </Route>
+              ))}
+              <Route>
+                <NotFound />
+              </Route>
+            </Switch>
+          </Suspense>
+        </AppFrame>
+      </SessionGuard>
+    </MemberProvider>
+  );
+}
+
+function Loading() {
+  return (
+    <main className="page">
+      <Skeleton lines={6} />
+    </main>
+  );
+}
+
+function NoPermission({ room }: { room: Room }) {
+  const text = useConsole();
+  return (
+    <Page title={text.nav[room.name]}>
+      <EmptyState
+        icon="key"
+        title={text.noPermission.title}
+        actions={<ButtonLink href={HOME}>{text.noPermission.toOverview}</ButtonLink>}
       >
-        <Switch>
-          <Route path={HOME}>
-            <Page title={text.nav.overview}>
-              <Facts
-                facts={[
-                  [session.role, text.signedInAs(session.email, session.org_name)],
-                  [shared.signOut, format.relative(session.expires_at)],
-                ]}
-              />
-            </Page>
-          </Route>
-          <Route>
-            <Page title={shared.problems.pageNotFound}>
-              <EmptyState icon="search" title={shared.problems.pageNotFound} />
-            </Page>
-          </Route>
-        </Switch>
-      </AppFrame>
-    </SessionGuard>
+        {text.noPermission.text(room.scope)}
+      </EmptyState>
+    </Page>
+  );
+}
+
+function NotFound() {
+  const { notFound } = useConsole();
+  const { pageNotFound } = useShared().problems;
+  return (
+    <Page title={pageNotFound}>
+      <EmptyState icon="search" title={pageNotFound}>
+        {notFound}
+      </EmptyState>
+    </Page>
   );
 }

@@ -1,10 +1,12 @@
 // The messages of the console by area; shared/i18n has the catalogues.
 
 import type { consoleApp } from '../shared/i18n/en/console.ts';
+import type { consoleAdmin } from '../shared/i18n/en/console-admin.ts';
 import { areaHook, type Catalogue } from '../shared/i18n/messages.tsx';
 
 interface ConsoleCatalogue extends Catalogue {
   consoleApp: typeof consoleApp;
+  consoleAdmin: typeof consoleAdmin;
 }
 
 export const CATALOGUES = {
@@ -15,3 +17,4 @@ export const CATALOGUES = {
 const area = areaHook<ConsoleCatalogue>();
 
 export const useConsole = area('consoleApp');
+export const useAdmin = area('consoleAdmin');

@@ -10,8 +10,33 @@ export const consoleApp: typeof english = {
     button: 'Anmelden',
     withPassword: 'Melden Sie sich mit E-Mail-Adresse und Passwort an.',
     toPassword: 'Weiter zur Anmeldung',
-    invalidLink: 'Dieser Link wurde schon benutzt oder ist abgelaufen.',
+    invalidLink:
+      'Dieser Link wurde schon benutzt oder ist abgelaufen. Melden Sie sich mit E-Mail-Adresse und Passwort an, oder bitten Sie um einen neuen Link.',
   },
-  nav: { overview: 'Übersicht' },
-  signedInAs: (email, org) => `${email}, ${org}`,
+  nav: {
+    overview: 'Übersicht',
+    tasks: 'Aufgaben',
+    review: 'Prüfung',
+    workers: 'Bearbeiter',
+    pools: 'Pools',
+    webhooks: 'Webhooks',
+    keys: 'API-Schlüssel',
+    members: 'Mitglieder',
+    audit: 'Audit-Log',
+    queues: 'Queues',
+  },
+  account: {
+    open: (email) => `Konto von ${email}`,
+    role: 'Rolle',
+    roles: { owner: 'Inhaber', manager: 'Leitung', reviewer: 'Prüfung', viewer: 'Nur lesen' },
+    pools: 'Pools',
+    sessionEnds: 'Sitzung endet',
+  },
+  noPermission: {
+    title: 'Diese Seite dürfen Sie nicht öffnen',
+    text: (scope) =>
+      `Sie erfordert die Berechtigung ${scope}, die Ihre Rolle nicht hat. Bitten Sie einen Inhaber Ihrer Organisation darum.`,
+    toOverview: 'Zur Übersicht',
+  },
+  notFound: 'Wählen Sie eine Seite aus der Navigation.',
 };

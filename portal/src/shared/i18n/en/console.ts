@@ -8,8 +8,33 @@ export const consoleApp = {
     button: 'Sign in',
     withPassword: 'Sign in with your e-mail address and password.',
     toPassword: 'Continue to sign in',
-    invalidLink: 'This link has been used or has expired.',
+    invalidLink:
+      'This link has been used or has expired. Sign in with your e-mail address and password, or ask for a new link.',
   },
-  nav: { overview: 'Overview' },
-  signedInAs: (email: string, org: string) => `${email}, ${org}`,
+  nav: {
+    overview: 'Overview',
+    tasks: 'Tasks',
+    review: 'Review',
+    workers: 'Workers',
+    pools: 'Pools',
+    webhooks: 'Webhooks',
+    keys: 'API keys',
+    members: 'Members',
+    audit: 'Audit log',
+    queues: 'Queues',
+  },
+  account: {
+    open: (email: string) => `Account of ${email}`,
+    role: 'Role',
+    roles: { owner: 'Owner', manager: 'Manager', reviewer: 'Reviewer', viewer: 'Viewer' },
+    pools: 'Pools',
+    sessionEnds: 'Session ends',
+  },
+  noPermission: {
+    title: 'You may not open this page',
+    text: (scope: string) =>
+      `It needs the permission ${scope}, which your role does not have. Ask an owner of your organisation for it.`,
+    toOverview: 'Go to the overview',
+  },
+  notFound: 'Choose a page from the navigation.',
 };
