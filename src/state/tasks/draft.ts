@@ -15,17 +15,20 @@ export function takesDraft(task: Task): boolean {
   return task.status === 'accepted' || task.status === 'started';
 }
 
-/** Reasons to return to the queue after which the worker finds the draft again if they get the task again. */
+/**
+ * Reasons to return to the queue, also on the way to another worker, after which the worker finds the draft again if they
+ * get the task again.
+ */
 const KEPT: readonly unknown[] = ['requeued', 'start_timeout', 'rework'];
 
 /**
- * Whether a change of the task ends its draft: the task is final, passes directly to another worker, or leaves its worker for
- * a reason that gives the draft up, such as a release or the removal of the worker.
+ * Whether a change of the task ends its draft: the task is final, or leaves its worker for a reason that gives the draft up,
+ * such as a release or the removal of the worker.
  */
 export function endsDraft(before: Task, after: Task, events: readonly TaskEvent[]): boolean {
   if (isFinal(after.status)) return !isFinal(before.status);
   if (before.assignment === null) return false;
-  if (after.assignment !== null) return after.assignment.worker_id !== before.assignment.worker_id;
+  if (after.assignment?.worker_id === before.assignment.worker_id) return false;
   const queued = events.findLast((event) => event.type === 'task.queued');
   return !KEPT.includes(queued?.data.reason);
 }

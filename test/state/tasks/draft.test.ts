@@ -52,7 +52,7 @@ describe('a draft', () => {
     expect(ends(taskIn('accepted'), { name: 'start_timeout', accepted_at: ACCEPTED }, due)).toBe(false);
   });
 
-  it('ends when the task passes from one worker to another in one change', () => {
+  it('ends when the task passes from one worker to another without a reason to keep it', () => {
     const before = taskIn('started');
     const { assignment } = before;
     if (assignment === null) throw new Error('not assigned');

@@ -163,6 +163,18 @@ describe('a draft', () => {
     expect((await draftOf(staged)).output).toBeUndefined();
   });
 
+  test('is kept when a supervisor assigns the task to another worker and back', async () => {
+    const staged = await createTaskIn(api, org, 'started');
+    await put(staged, { output: 'half done' });
+    const person = await createTestWorker(api, org.client, { pool_ids: [staged.poolId] });
+    const assign = (worker_id: string) =>
+      org.client.post(`/v1/tasks/${staged.task.task_id}/assign`, { worker_id, mode: 'assign' });
+    await assign(person.worker_id);
+    expect(await draftOf({ ...staged, person })).toEqual(EMPTY);
+    await assign(staged.person.worker_id);
+    expect((await draftOf(staged)).output).toBe('half done');
+  });
+
   test('is gone when its worker releases the task and takes it again', async () => {
     const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'x' });
