@@ -75,6 +75,17 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   );
 }
 
+/** A rejected task, kept for a day, whose worker disputes the rejection. */
+async function disputed(orgId: string): Promise<Task> {
+  const { worker_id } = await addWorker(db, orgId);
+  const change: InputChange = { more: keep(1), review: { mode: 'manual' } };
+  const task = await accept(db, await offerTo(db, await addTask(db, orgId, change), [worker_id]), worker_id);
+  const submission = { output: 'done', evidence: [], notes: null };
+  await applyCommands(db, task, { name: 'start', worker_id }, { name: 'submit', worker_id, submission });
+  await applyCommands(db, task, { name: 'reject', feedback: 'no' });
+  return applyCommands(db, task, { name: 'dispute', worker_id, text: 'It is right.' });
+}
+
 /** Settles the pending deliveries of the task. */
 async function deliver(task: Task): Promise<void> {
   for (let sequence = 1; sequence <= task.sequence; sequence += 1) {
@@ -165,6 +176,19 @@ describe('a finished task', () => {
     expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
     expect(await run(withClockAhead(db, 2 * DAY + 20 * SECOND))).toEqual({ tasks: 1, logs: 0 });
     expect(await tracesOf(task)).toEqual([]);
+  });
+
+  it('is kept while a dispute is open, for 30 more days at most', async () => {
+    const org = freshOrg(db);
+    const [left, decided] = [await disputed(org), await disputed(org)];
+    const due = left.status_changed_at + DAY - db.clock.now() + SECOND;
+    expect(await run(withClockAhead(db, due))).toEqual({ tasks: 0, logs: 0 });
+    await applyCommands(db, decided, { name: 'resolve_dispute', decision: 'uphold', text: null });
+    expect(await run(withClockAhead(db, due + DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(decided)).toEqual([]);
+    expect(await run(withClockAhead(db, due + 29.9 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, due + 30 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await loadTask(db, org, left.task_id)).toBeNull();
   });
 
   it('that cannot be read does not delay others', async () => {

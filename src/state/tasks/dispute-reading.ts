@@ -11,10 +11,13 @@ export function finalRejection({ failure, reviews }: Task): Review | null {
   return failure?.code === 'rejected' && last?.decision === 'reject' ? last : null;
 }
 
-/** Until when the rejection may be disputed, ms; null when there is none, or it was disputed before. */
+/**
+ * Until when the rejection may be disputed, ms: for `DISPUTE_DAYS`, but no longer than the task is kept. Null when there is
+ * none, or it was disputed before.
+ */
 export function disputableUntil(task: Task): number | null {
   if (task.dispute !== undefined || finalRejection(task) === null) return null;
-  return task.status_changed_at + DISPUTE_DAYS * DAY;
+  return task.status_changed_at + Math.min(DISPUTE_DAYS, task.input.audit.retain_days) * DAY;
 }
 
 /** Whether a reviewer has to decide on a dispute. */

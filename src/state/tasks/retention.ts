@@ -1,9 +1,12 @@
 // How long a finished task is kept. Members of a sorted set say what to purge and when: `<org> <task>` the task with
 // everything about it, `<org> <task> log` its history alone.
 
+import { isDisputed } from './dispute-reading.ts';
 import type { Task } from './task.ts';
 
 const DAY = 24 * 3600 * 1000;
+/** How long after its retention time a task with an open dispute is kept at most. */
+const DISPUTE_HOLD_DAYS = 30;
 const LOG = 'log';
 
 /** A parsed member. */
@@ -27,6 +30,15 @@ export function retentionMembers(task: Task, ended: number): [at: number, member
   const { log_required, retain_days } = task.input.audit;
   const kept: [number, string] = [ended + retain_days * DAY, `${task.org_id} ${task.task_id}`];
   return log_required ? [kept] : [kept, [ended, historyRetentionMember(task)]];
+}
+
+/**
+ * When a due purge of a task is tried again because a reviewer has not decided on its dispute, ms; null when it is not held.
+ * @param now ms
+ */
+export function heldUntil(task: Task, now: number): number | null {
+  const limit = task.status_changed_at + (task.input.audit.retain_days + DISPUTE_HOLD_DAYS) * DAY;
+  return isDisputed(task) && now < limit ? Math.min(now + DAY, limit) : null;
 }
 
 export function parseRetentionMember(member: string, at: number): Due {

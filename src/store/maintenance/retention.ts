@@ -5,13 +5,19 @@
 //    interrupted purge leaves the member and is repeated.
 // 2. `<org> <task> log`, for a task with `audit.log_required: false`, is due at once and removes history and deliveries.
 //
-// A purge is postponed while the task has pending deliveries.
+// A purge is postponed while the task has pending deliveries, and that of a whole task for some time while it has an open
+// dispute.
 
 import { isCounted, purgedSample } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { type Due, historyRetentionMember, parseRetentionMember } from '../../state/tasks/retention.ts';
+import {
+  type Due,
+  heldUntil,
+  historyRetentionMember,
+  parseRetentionMember,
+} from '../../state/tasks/retention.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
@@ -125,6 +131,8 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
     { kind: 'version', key: keys.task(task.task_id), version: task.version },
     { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
   ];
+  const held = due.log ? null : heldUntil(task, db.clock.now());
+  if (held !== null) return { purges: null, guards, writes: [['ZADD', keys.retain, held, due.member]] };
   const deliveryDue = await lastDeliveryDue(db, task);
   if (deliveryDue !== null) {
     const at = Math.max(deliveryDue, db.clock.now() + POSTPONED);

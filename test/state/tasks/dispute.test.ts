@@ -7,7 +7,15 @@ import type { Task } from '../../../src/state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { newTrackRecord, withRatings } from '../../../src/state/workers/track-record.ts';
 import { applyEffect, effectsOf, type Worker } from '../../../src/state/workers/worker.ts';
-import { ACCEPTED, contextAt, sampleWorker, taskAfter, taskIn, WORKER } from '../../support/tasks.ts';
+import {
+  ACCEPTED,
+  contextAt,
+  sampleInput,
+  sampleWorker,
+  taskAfter,
+  taskIn,
+  WORKER,
+} from '../../support/tasks.ts';
 
 const WEEK = 7 * 86_400_000;
 const OPEN: Command = { name: 'dispute', worker_id: WORKER, text: 'It is right.' };
@@ -26,6 +34,12 @@ describe('a dispute', () => {
     expect(codeOf(rejected(), OPEN, ACCEPTED + WEEK - 1)).toBe('open');
     expect(codeOf(rejected(), OPEN, ACCEPTED + WEEK)).toBe('dispute_too_late');
     expect(disputableUntil(rejected())).toBe(ACCEPTED + WEEK);
+  });
+
+  it('may be opened no longer than the task is kept', () => {
+    const input = sampleInput({ more: { audit: { log_required: true, retain_days: 3 } } });
+    const task = taskAfter(taskIn('submitted', input), [{ name: 'reject', feedback: 'no' }], ACCEPTED);
+    expect(disputableUntil(task)).toBe(ACCEPTED + 3 * 86_400_000);
   });
 
   it('may be opened once, even after the decision and the time', () => {
