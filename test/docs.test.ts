@@ -135,6 +135,10 @@ describe('docs/security.md', () => {
           return access.liveOnly ? `${access.scope}, live key` : access.scope;
         case 'open':
           return 'no credential';
+        case 'sign_in':
+          return 'a page of this server';
+        case 'session':
+          return 'session cookie';
         default:
           return `${access.kind} token`;
       }

@@ -9,6 +9,7 @@ import { Admission } from './access/admission.ts';
 import { Authenticator } from './access/authenticate.ts';
 import { ClientAddresses } from './access/client-address.ts';
 import { InFlight, type InFlightOptions } from './access/in-flight.ts';
+import { SessionCookies } from './access/session-cookies.ts';
 import { Usage } from './access/usage.ts';
 import type { ApiDeps } from './deps.ts';
 import { openApi } from './docs/openapi.ts';
@@ -75,7 +76,15 @@ export function createApp(options: AppOptions): Koa {
   const admission = new Admission(given.db, addresses, given.quotas, given.storageQuotas);
   const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
   const resourceMetadata = (path: string) => (publicUrl === undefined ? null : metadataUrl(publicUrl, path));
-  const authenticator = new Authenticator(given.db, operatorToken, admission, issuers, resourceMetadata);
+  const cookies = new SessionCookies(publicUrl, addresses);
+  const authenticator = new Authenticator(
+    given.db,
+    operatorToken,
+    admission,
+    issuers,
+    cookies,
+    resourceMetadata,
+  );
   const deps: ApiDeps = {
     ...given,
     inFlight: new InFlight(inFlight),
@@ -130,9 +139,20 @@ export function createApp(options: AppOptions): Koa {
   app.use(docsPage(admission));
   if (publicUrl !== undefined) {
     const onEnded = (hash: string) => authenticator.dropCached(hash);
-    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTimeoutMs, onEnded }));
+    app.use(
+      oauthServer({
+        ...given,
+        issuer: publicUrl,
+        addresses,
+        admission,
+        sessionCookies: cookies,
+        log,
+        bodyTimeoutMs,
+        onEnded,
+      }),
+    );
   }
-  const serving = { authenticator, addresses, bodyTimeoutMs, closing };
+  const serving = { authenticator, addresses, cookies, bodyTimeoutMs, closing };
   app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   app.use(pages(admission));
   // Unknown paths count as unauthenticated, with or without a credential.

@@ -5,11 +5,13 @@
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
+import { shortened } from '../state/text/text.ts';
 import type { Authenticator } from './access/authenticate.ts';
 import type { ClientAddresses } from './access/client-address.ts';
 import { declaredBytes } from './access/in-flight.ts';
 import type { Principal } from './access/principal.ts';
 import { Reauthorization } from './access/reauthorization.ts';
+import type { SessionCookies } from './access/session-cookies.ts';
 import type { ApiDeps } from './deps.ts';
 import { ApiError, type FieldError, invalid, notFound, throwIfAny } from './http/problem.ts';
 import type { HttpResponse } from './http/response.ts';
@@ -25,6 +27,7 @@ import { EventStream } from './streams/event-stream.ts';
 export interface PipelineDeps {
   authenticator: Authenticator;
   addresses: ClientAddresses;
+  cookies: SessionCookies;
   /** Time limit for receiving a JSON body, ms. */
   bodyTimeoutMs: number;
   /** Aborts when the process shuts down. */
@@ -35,7 +38,7 @@ export interface PipelineDeps {
 export function routeMiddleware(
   route: Route,
   deps: ApiDeps,
-  { authenticator, addresses, bodyTimeoutMs, closing }: PipelineDeps,
+  { authenticator, addresses, cookies, bodyTimeoutMs, closing }: PipelineDeps,
 ): Middleware {
   const checkParams = route.params && queryCheck(route.params);
   const checkQuery = queryCheck(route.query ?? NO_QUERY);
@@ -85,12 +88,15 @@ export function routeMiddleware(
       ifMatch: readIfMatch(ctx, route),
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
+      origin: () => cookies.originOf(ctx),
+      userAgent: shortened(ctx.get('User-Agent'), USER_AGENT_LENGTH) || null,
       signal: () => requestSignal(ctx, closing, authorization.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
       recordResponse: (response) => recorder.record(response),
       seedForKey: () => recorder.seedForKey(),
       onceForKey: (make) => recorder.onceForKey(make),
+      orgGuard: (orgId) => authenticator.orgGuard(ctx, orgId),
       async callerGuards(isRetry) {
         if (!isRetry) return authenticator.guardsAtAdmission(principal);
         await recorder.requireClaim();
@@ -111,6 +117,7 @@ export function routeMiddleware(
       // The result of a write is sent even if the authorization was lost meanwhile; a read
       // requires authorization at this moment.
       if (route.method === 'GET') await authorization.renew();
+      if (response.cookie !== undefined) cookies.write(ctx, response.cookie);
       const content = await send(ctx, response);
       if (content !== undefined) endWhenLost(content, authorization);
     } catch (error) {
@@ -203,6 +210,9 @@ function lowerCaseIds(params: Record<string, unknown>, schema: TObject | undefin
     if (field.format === 'uuid' && typeof value === 'string') params[name] = value.toLowerCase();
   }
 }
+
+/** Most of a `User-Agent` that is kept, in UTF-16 units. */
+const USER_AGENT_LENGTH = 200;
 
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
 

@@ -4,8 +4,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Static, TObject, TSchema } from 'typebox';
 import type { CallerGuards } from '../store/commands/change.ts';
-import type { Change } from '../store/redis/commit.ts';
-import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './access/principal.ts';
+import type { Change, Guard } from '../store/redis/commit.ts';
+import type {
+  Access,
+  KeyPrincipal,
+  Principal,
+  Scope,
+  SessionRef,
+  WorkerPrincipal,
+} from './access/principal.ts';
 import type { ApiDeps } from './deps.ts';
 import type { FieldError, ProblemCode } from './http/problem.ts';
 import type { HttpResponse } from './http/response.ts';
@@ -16,7 +23,11 @@ type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
   ? KeyPrincipal
   : A extends { kind: 'worker' }
     ? WorkerPrincipal
-    : Principal;
+    : A extends { kind: 'session'; of: 'worker' }
+      ? WorkerPrincipal & { session: SessionRef }
+      : A extends { kind: 'session'; of: 'console' }
+        ? KeyPrincipal & { session: SessionRef }
+        : Principal;
 
 /** A request, as its handler sees it. */
 export interface Call<P extends Principal = Principal, Params = unknown, Query = unknown, Body = unknown> {
@@ -30,6 +41,10 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   requestId: string;
   /** The client's IP address; null if unknown. */
   address(): string | null;
+  /** Origin of our pages in the caller's browser, such as `https://api.example.com`. */
+  origin(): string;
+  /** `User-Agent` of the client, shortened; null without one. */
+  userAgent: string | null;
   /** Creates a signal that aborts when the client disconnects, loses its authorization, or the process shuts down. */
   signal(): AbortSignal;
   /** `Last-Event-ID` of a client that resumes an event stream. */
@@ -47,6 +62,11 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
    * @throws ApiError 401, 403, or 409 if the permissions of the credential have changed
    */
   credentialGuards(): Promise<Change>;
+  /**
+   * For callers without a credential who sign in to an org: loads its rules, and returns a guard that holds until they
+   * change. @throws ApiError 403 `ip_not_allowed` or `org_suspended`
+   */
+  orgGuard(orgId: string): Promise<Guard>;
   /**
    * Guards under which a commit fails if the credential was revoked or changed. Unlike those of `credentialGuards` they
    * cost no look-up before the first attempt (`isRetry` false): for commands to tasks, which grant nothing.

@@ -1,16 +1,27 @@
 // `biolayer members`: the members of the org, who can sign in.
 
 import type { CreateMemberRequest } from '@biolayer/sdk';
-import type { Command } from 'commander';
-import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { type Command, Option } from 'commander';
+import {
+  addPageFlags,
+  collect,
+  givenOnly,
+  type PageFlags,
+  pageQuery,
+  SESSION_FIELDS,
+  showPage,
+} from './flags.ts';
 import { openSession, readText, type Streams } from './session.ts';
 
-const FIELDS = ['member_id', 'email', 'name', 'scopes', 'pools', 'disabled'];
+const FIELDS = ['member_id', 'email', 'name', 'role', 'scopes', 'pools', 'disabled'];
+
+const ROLES = ['owner', 'manager', 'reviewer', 'viewer'] as const;
 
 interface CreateFlags {
   email: string;
   name: string;
-  scope: CreateMemberRequest['scopes'];
+  role?: CreateMemberRequest['role'];
+  scope?: CreateMemberRequest['scopes'];
   pool?: string[];
   passwordFile?: string;
 }
@@ -25,15 +36,16 @@ export function addMemberCommands(program: Command, streams: Streams): void {
     .description('create a member; a generated password is shown only once')
     .requiredOption('--email <address>')
     .requiredOption('--name <name>')
-    .requiredOption('--scope <scope>', 'upper limit of their scopes; repeatable', collect)
+    .addOption(new Option('--role <role>', 'a named set of scopes').choices(ROLES))
+    .option('--scope <scope>', 'what they may do, besides the role; repeatable', collect)
     .option('--pool <pool_id>', 'limit them to these pools; repeatable', collect)
     .option('--password-file <file>', 'file with their password (default: a generated one)')
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const { email, name, scope: scopes, pool: pools, passwordFile } = flags;
+      const { email, name, role, scope: scopes, pool: pools, passwordFile } = flags;
       const password =
         passwordFile === undefined ? undefined : (await readText(passwordFile)).replace(/\r?\n$/, '');
-      const body = givenOnly({ email, name, scopes, pools, password });
+      const body = givenOnly({ email, name, role, scopes, pools, password });
       const member = await api.members.create(body);
       out.answer(member, () =>
         out.record(member, passwordFile === undefined ? [...FIELDS, 'password'] : FIELDS),
@@ -45,6 +57,23 @@ export function addMemberCommands(program: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams);
       const page = await api.members.list(pageQuery(flags));
       showPage(out, page, FIELDS);
+    });
+  members
+    .command('sessions')
+    .description('list the browsers in which a member is signed in')
+    .argument('<member_id>')
+    .action(async (memberId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showPage(out, await api.members.listSessions(memberId), SESSION_FIELDS);
+    });
+  members
+    .command('sign-out')
+    .description('sign a member out everywhere; access tokens of OAuth clients stay')
+    .argument('<member_id>')
+    .action(async (memberId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.members.endSessions(memberId);
+      out.answer({ member_id: memberId, signed_out: true }, () => out.line(`Signed out ${memberId}.`));
     });
   members
     .command('remove')

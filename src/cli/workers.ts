@@ -1,9 +1,18 @@
-// `biolayer workers`: workers and their tokens.
+// `biolayer workers`: workers, their tokens, and how they sign in.
 
 import type { UpdateWorkerRequest, Worker } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { asSeconds } from './durations.ts';
-import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import {
+  addPageFlags,
+  asNumber,
+  collect,
+  givenOnly,
+  type PageFlags,
+  pageQuery,
+  SESSION_FIELDS,
+  showPage,
+} from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 
 const FIELDS = [
@@ -126,6 +135,34 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams);
       const token = await api.workers.createToken(workerId);
       out.answer(token, () => out.record(token, ['token']));
+    });
+  workers
+    .command('sign-in-link')
+    .description('create a link that signs a worker in to the portal, once; it is shown only once')
+    .argument('<worker_id>')
+    .option('--expires-in <duration>', 'how long it may be used, such as 1h (default: 15m)', asSeconds)
+    .action(async (workerId: string, flags: { expiresIn?: number }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const body = givenOnly({ expires_in_seconds: flags.expiresIn });
+      const link = await api.workers.createSignInLink(workerId, body);
+      out.answer(link, () => out.record(link, ['url', 'expires_at']));
+    });
+  workers
+    .command('sessions')
+    .description('list the browsers in which a worker is signed in')
+    .argument('<worker_id>')
+    .action(async (workerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showPage(out, await api.workers.listSessions(workerId), SESSION_FIELDS);
+    });
+  workers
+    .command('sign-out')
+    .description('sign a worker out everywhere; their tokens stay')
+    .argument('<worker_id>')
+    .action(async (workerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.workers.endSessions(workerId);
+      out.answer({ worker_id: workerId, signed_out: true }, () => out.line(`Signed out ${workerId}.`));
     });
 }
 

@@ -20,7 +20,11 @@ beforeAll(async () => {
   api = await startApi();
   const { client } = await createOrg(api);
   const { client: worker } = await createTestWorker(api, client);
-  clients = { scope: client, worker, operator: api.operator, open: api.client(null) };
+  const none = api.client(null);
+  clients = {
+    ...{ scope: client, worker, operator: api.operator },
+    ...{ session: none, sign_in: none, open: none },
+  };
 });
 afterAll(() => api.close());
 
@@ -43,6 +47,7 @@ function send(route: Route, text: string): Promise<Cost> {
         method: route.method,
         headers: {
           'Content-Type': 'application/json',
+          Origin: api.url,
           'Content-Length': body.length,
           ...(credential !== null && { Authorization: `Bearer ${credential}` }),
         },

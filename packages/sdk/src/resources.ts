@@ -104,6 +104,12 @@ export const RESOURCES = {
     createToken: ['createWorkerToken', 'worker_id'],
     /** Revoke all tokens of a worker. */
     revokeTokens: ['revokeWorkerTokens', 'worker_id'],
+    /** Create a sign-in link for a worker. */
+    createSignInLink: ['createSignInLink', 'worker_id'],
+    /** List the sessions of a worker. */
+    listSessions: ['listWorkerSessions', 'worker_id'],
+    /** Sign a worker out everywhere. */
+    endSessions: ['endWorkerSessions', 'worker_id'],
   },
   /** What a worker does, with a worker token. */
   worker: {
@@ -257,6 +263,25 @@ export const RESOURCES = {
     update: ['updateMember', 'member_id'],
     /** Remove a member. */
     delete: ['deleteMember', 'member_id'],
+    /** List the sessions of a member. */
+    listSessions: ['listMemberSessions', 'member_id'],
+    /** Sign a member out everywhere. */
+    endSessions: ['endMemberSessions', 'member_id'],
+  },
+  /** The session of a browser: for the pages of the server only. */
+  session: {
+    /** Sign a worker in. */
+    signInWorker: ['signInWorker'],
+    /** Retrieve the session of a worker. */
+    getWorker: ['getWorkerSession'],
+    /** Sign the worker out of this browser. */
+    signOutWorker: ['signOutWorker'],
+    /** Sign a member in with a link. */
+    signInMember: ['signInMember'],
+    /** Retrieve the session of a member. */
+    getMember: ['getConsoleSession'],
+    /** Sign the member out of this browser. */
+    signOutMember: ['signOutMember'],
   },
   /** The own org. */
   org: {

@@ -13,9 +13,11 @@ import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { recordWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError, orgSuspended } from '../http/problem.ts';
+import type { SessionKind } from '../http/session-cookie.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
 import { type Access, type Principal, scopesOf } from './principal.ts';
+import { isSessionText, type SessionCookies } from './session-cookies.ts';
 
 const CACHE_TIME = 1000;
 const MAX_CACHED = 10_000;
@@ -39,6 +41,7 @@ export class Authenticator {
   readonly #operatorHash: Buffer | null;
   readonly #admission: Admission;
   readonly #issuers: TokenIssuers;
+  readonly #cookies: SessionCookies;
   readonly #resourceMetadata: (path: string) => string | null;
   /**
    * Cached identities by credential hash. `loadedAt` is when the look-up started (monotonic clock). An outdated entry is
@@ -61,12 +64,14 @@ export class Authenticator {
     operatorToken: string | undefined,
     admission: Admission,
     issuers: TokenIssuers,
+    cookies: SessionCookies,
     resourceMetadata: (path: string) => string | null,
   ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
     this.#admission = admission;
     this.#issuers = issuers;
+    this.#cookies = cookies;
     this.#resourceMetadata = resourceMetadata;
   }
 
@@ -75,7 +80,7 @@ export class Authenticator {
     return this.#revocations;
   }
 
-  /** Drops cached credentials by name: their hash or that of their grant, or the id of a client, member or issuer. */
+  /** Drops cached credentials by name: their hash or that of their grant, the id of a client, member or issuer, or the key of the sessions of a worker or member. */
   dropCached(tag: string): void {
     for (const [hash, { found }] of this.#known) if (found.tags.includes(tag)) this.#known.delete(hash);
     this.#notify((principal) => this.#identities.get(principal)?.tags.includes(tag) === true);
@@ -105,14 +110,27 @@ export class Authenticator {
       this.#admission.countAnonymous(ctx);
       return { kind: 'anonymous' };
     }
+    if (access.kind === 'sign_in') {
+      this.#admission.countAnonymous(ctx);
+      this.#cookies.requireConfidential(ctx);
+      this.#cookies.requireOwnPage(ctx);
+      return { kind: 'anonymous' };
+    }
     const header = ctx.get('Authorization');
     if (access.kind === 'operator') {
       if (this.isOperator(header)) return { kind: 'operator' };
       this.#admission.countAnonymous(ctx);
       throw unauthorized(header, 'Bearer, Basic realm="operator"');
     }
-    const principal = await this.#identify(ctx, header);
+    const presented = this.#presented(ctx, sessionKindOf(access));
+    if (presented.isCookie) this.#cookies.requireOwnPage(ctx);
+    else if (access.kind === 'session') {
+      this.#admission.countAnonymous(ctx);
+      throw this.#unauthorized(ctx, header);
+    }
+    const principal = await this.#identify(ctx, presented);
     await this.#admission.admit(ctx, principal);
+    if (access.kind === 'session') return principal;
     if (access.kind === 'worker') {
       if (principal.kind === 'worker') return principal;
       throw new ApiError('insufficient_scope', 'This requires a worker token.');
@@ -154,7 +172,7 @@ export class Authenticator {
   async stillAdmits(ctx: Context, principalAtAdmission: Principal): Promise<boolean> {
     if (principalAtAdmission.kind === 'anonymous') return true;
     if (principalAtAdmission.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
-    const text = bearerOf(ctx.get('Authorization'));
+    const { text } = this.#presented(ctx, sessionKindFor(principalAtAdmission));
     const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE);
     if (found === null || permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       return false;
@@ -178,10 +196,18 @@ export class Authenticator {
    */
   async credentialAndRuleGuards(ctx: Context, principalAtAdmission: Principal): Promise<Guard[]> {
     if (!('org_id' in principalAtAdmission)) return [];
-    const found = await this.#reload(ctx);
+    const found = await this.#reload(ctx, principalAtAdmission);
     if (JSON.stringify(found.principal) !== JSON.stringify(principalAtAdmission))
       throw permissionsChangedError();
     return [...found.guards, await this.#admission.orgGuard(ctx, principalAtAdmission)];
+  }
+
+  /**
+   * Loads the rules of the org that a browser signs in to. Returns a guard that holds until they change.
+   * @throws ApiError 403 `ip_not_allowed` or `org_suspended`
+   */
+  orgGuard(ctx: Context, orgId: string): Promise<Guard> {
+    return this.#admission.orgGuard(ctx, { org_id: orgId });
   }
 
   /** Guards that hold while the credential is unchanged since the request was admitted and its org is not suspended. No look-up. */
@@ -195,7 +221,7 @@ export class Authenticator {
    */
   async reloadedGuards(ctx: Context, principalAtAdmission: Principal): Promise<readonly Guard[]> {
     if (!('org_id' in principalAtAdmission)) return [];
-    const found = await this.#reload(ctx);
+    const found = await this.#reload(ctx, principalAtAdmission);
     if (permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       throw permissionsChangedError();
     if (await isSuspended(this.#db, found.principal.org_id)) throw orgSuspended();
@@ -203,17 +229,26 @@ export class Authenticator {
   }
 
   /** Looks up the credential again. @throws ApiError 401 */
-  async #reload(ctx: Context): Promise<Identity> {
-    const header = ctx.get('Authorization');
-    const text = bearerOf(header) ?? '';
+  async #reload(ctx: Context, principalAtAdmission: Principal): Promise<Identity> {
+    const { text = '', header } = this.#presented(ctx, sessionKindFor(principalAtAdmission));
     const found = await this.#load(text, hashOf(text));
     if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
       throw this.#unauthorized(ctx, header);
     return found;
   }
 
-  async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
+  /** The credential of a request: that in its Authorization header or, without one, the session in its cookie. */
+  #presented(ctx: Context, kind: SessionKind): Presented {
+    const header = ctx.get('Authorization');
+    if (header === '') {
+      const text = this.#cookies.read(ctx, kind);
+      return { text, header, isCookie: text !== undefined };
+    }
     const text = bearerOf(header);
+    return { text: text === undefined || isSessionText(text) ? undefined : text, header, isCookie: false };
+  }
+
+  async #identify(ctx: Context, { text, header }: Presented): Promise<Identity['principal']> {
     if (text !== undefined) {
       const credentialHash = hashOf(text);
       // Uncached credentials count toward the address limit before the look-up, and the count is undone if valid, so
@@ -277,6 +312,25 @@ export class Authenticator {
     ];
     return unauthorized(header, ['Bearer', parameters.join(', ')].join(' ').trim());
   }
+}
+
+/** What a request presents as its credential; `text` is undefined when there is none of a known form. */
+interface Presented {
+  text: string | undefined;
+  /** The Authorization header. */
+  header: string;
+  isCookie: boolean;
+}
+
+/** Whose cookie a route reads. */
+function sessionKindOf(access: Access): SessionKind {
+  if (access.kind === 'session') return access.of;
+  return access.kind === 'worker' ? 'worker' : 'console';
+}
+
+/** Whose cookie an admitted caller may have sent. */
+function sessionKindFor(principal: Principal): SessionKind {
+  return principal.kind === 'worker' ? 'worker' : 'console';
 }
 
 /** The permissions of a caller, without the expiry, which the rotation of a key changes. */

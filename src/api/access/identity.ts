@@ -1,21 +1,24 @@
-// Resolves a credential that BioLayer issued to a principal: an API key, a worker token, or an access token of the
-// authorization server. An access token has the permissions that it, its client and its member currently have in common.
+// Resolves a credential that BioLayer issued to a principal: an API key, a worker token, the session of a browser, or an
+// access token of the authorization server. An access token has the permissions that it, its client and its member currently have in common.
 
 import { intersection } from '../../state/access/permission.ts';
 import { parseCredential } from '../../store/identity/credential-text.ts';
 import { findCredential, type OAuthToken } from '../../store/identity/credentials.ts';
+import { loadMember, passwordVersion } from '../../store/identity/members.ts';
 import { loadTokenParties } from '../../store/identity/oauth-records.ts';
+import { type MemberSession, ownerOf, type WorkerSession } from '../../store/identity/session-records.ts';
+import { isListed, listedGuard, sessionsKey } from '../../store/identity/sessions.ts';
 import { hasItsWorker } from '../../store/identity/worker-tokens.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf, partitionKeys, sharedKeysOf } from '../../store/redis/keys.ts';
-import type { Principal } from './principal.ts';
+import type { Principal, SessionRef } from './principal.ts';
 
 export interface Identity {
   principal: Extract<Principal, { org_id: string }>;
   /** When the credential expires, ms since the epoch; null for never. */
   expires_at: number | null;
-  /** Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or issuer. */
+  /** Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or issuer, the key of the owner's sessions. */
   tags: readonly string[];
   /** Guards that hold while the credential, and the client and member it acts for, are unchanged. */
   guards: Guard[];
@@ -28,7 +31,12 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
   const stored = await findCredential(db, where);
   switch (stored?.kind) {
     case undefined:
+    case 'sign_in_link':
       return null;
+    case 'worker_session':
+      return identifyWorkerSession(db, stored, where.hash);
+    case 'member_session':
+      return identifyMemberSession(db, stored, where.hash);
     case 'worker_token': {
       if (!(await hasItsWorker(db, stored))) return null;
       const { org_id, worker_id, incarnation = '', pools = ['*'] } = stored;
@@ -59,6 +67,57 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
     case 'oauth_token':
       return identifyToken(db, stored, where.hash);
   }
+}
+
+async function identifyWorkerSession(db: Db, session: WorkerSession, hash: string): Promise<Identity | null> {
+  const [listed, hasWorker] = await Promise.all([isListed(db, session, hash), hasItsWorker(db, session)]);
+  if (!listed || !hasWorker) return null;
+  const { org_id, worker_id, incarnation = '', pools = ['*'], expires_at } = session;
+  return {
+    principal: { kind: 'worker', org_id, worker_id, incarnation, pools, session: refOf(session, hash) },
+    expires_at,
+    tags: [hash, sessionsKey(db, ownerOf(session))],
+    guards: [listedGuard(db, session, hash)],
+  };
+}
+
+/** A session does what its member may do; only the session expires, not what the member grants with it. */
+async function identifyMemberSession(db: Db, session: MemberSession, hash: string): Promise<Identity | null> {
+  const { org_id, member_id, password_version, expires_at } = session;
+  const [listed, member] = await Promise.all([
+    isListed(db, session, hash),
+    loadMember(db, org_id, member_id),
+  ]);
+  if (!listed || member === null || member.disabled || passwordVersion(member) !== password_version)
+    return null;
+  return {
+    principal: {
+      kind: 'api_key',
+      org_id,
+      key_id: member_id,
+      actor: `member:${member_id}`,
+      scopes: member.scopes,
+      pools: member.pools,
+      expires_at: null,
+      authority: { kind: 'member', member_id, password_version },
+      session: refOf(session, hash),
+    },
+    expires_at,
+    tags: [hash, member_id, sessionsKey(db, ownerOf(session))],
+    guards: [
+      listedGuard(db, session, hash),
+      {
+        kind: 'version',
+        key: orgKeysOf(db.prefix, org_id).member(member_id),
+        version: member.version,
+      },
+    ],
+  };
+}
+
+function refOf(session: WorkerSession | MemberSession, hash: string): SessionRef {
+  const { session_id, expires_at } = session;
+  return { owner: ownerOf(session), session_id, hash, expires_at };
 }
 
 async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<Identity | null> {

@@ -50,8 +50,8 @@ export const ERROR_GUIDE: Readonly<Record<ProblemCode, { cause: string; remedy: 
       'Call from an allowed network, or change `ip_allowlist`. Behind a proxy, check `TRUSTED_PROXIES`.',
   },
   origin_not_allowed: {
-    cause: 'A web page of an origin that is not listed called the MCP endpoint.',
-    remedy: 'Ask the operator to add the origin to `CORS_ORIGINS`, or call from outside a browser.',
+    cause: 'A page of another origin called the MCP endpoint, or sent a request with a session cookie.',
+    remedy: 'Ask the operator to add the origin to `CORS_ORIGINS`; send a credential instead of a cookie.',
   },
   org_suspended: {
     cause: 'The operator has suspended the org.',

@@ -90,13 +90,18 @@ export function headers(names: readonly HeaderName[]): Json {
 
 /** The headers of a successful response. @param own those that the route adds */
 export function responseHeaders(route: Route, own: readonly HeaderName[] = []): Json {
-  const isLimited = route.access.kind === 'scope' || route.access.kind === 'worker';
+  const isLimited = ['scope', 'worker', 'session'].includes(route.access.kind);
   return headers([
     'Request-Id',
     ...own,
     ...(isLimited ? (['RateLimit', 'RateLimit-Policy'] as const) : []),
-    ...(route.method === 'POST' ? (['Idempotent-Replayed'] as const) : []),
+    ...(takesIdempotencyKey(route) ? (['Idempotent-Replayed'] as const) : []),
   ]);
+}
+
+/** Whether the route reads an Idempotency-Key; a sign-in has no caller yet whose repetition it could be. */
+export function takesIdempotencyKey({ method, access }: Route): boolean {
+  return method === 'POST' && access.kind !== 'sign_in';
 }
 
 /** Whether a GET of the route may be answered with 304. */
@@ -108,7 +113,7 @@ export function isCacheable(route: Route): boolean {
 export function headerParameters(route: Route): Json[] {
   const isStream = Object.values(route.responses).some((one) => one.type === 'text/event-stream');
   const names: (keyof typeof REQUEST_HEADERS | false)[] = [
-    route.method === 'POST' && 'Idempotency-Key',
+    takesIdempotencyKey(route) && 'Idempotency-Key',
     route.versioned === true && 'If-Match',
     isCacheable(route) && 'If-None-Match',
     isStream && 'Last-Event-ID',

@@ -53,6 +53,20 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
           description: 'An API key, `blk_live_…`, or `blk_test_…` for the sandbox',
         },
         worker_token: { type: 'http', scheme: 'bearer', description: 'A worker token, `blw_…`' },
+        worker_session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: '__Host-biolayer-worker',
+          description:
+            'The session of a signed-in worker; `/v1/worker` also accepts it from a page of this server',
+        },
+        console_session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: '__Host-biolayer-console',
+          description:
+            'The session of a signed-in member; routes with scopes also accept it from a page of this server',
+        },
         operator: {
           type: 'http',
           scheme: 'bearer',
@@ -167,8 +181,11 @@ function security(access: Access, oauth: boolean): Json[] {
       ]);
     case 'worker':
       return [{ worker_token: [] }];
+    case 'session':
+      return [{ [`${access.of}_session`]: [] }];
     case 'operator':
       return [{ operator: [] }];
+    case 'sign_in':
     case 'open':
       return [];
   }

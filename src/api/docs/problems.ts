@@ -4,13 +4,15 @@ import { STATUS_CODES } from 'node:http';
 import { PROBLEMS, type ProblemCode } from '../http/problem.ts';
 import type { Route } from '../route.ts';
 import type { Json } from './components.ts';
-import { HEADERS_OF_STATUS, headers } from './headers.ts';
+import { HEADERS_OF_STATUS, headers, takesIdempotencyKey } from './headers.ts';
 
 /** The codes that a route can return: its own, and those that follow from its access, parameters, body and method. */
 function codesOf(route: Route): ProblemCode[] {
   const { access, method, body, reader } = route;
   const isWrite = method !== 'GET';
-  const isOfOrg = access.kind === 'scope' || access.kind === 'worker';
+  const isOfOrg = access.kind === 'scope' || access.kind === 'worker' || access.kind === 'session';
+  const isOpen = access.kind === 'open' || access.kind === 'sign_in';
+  const takesKey = takesIdempotencyKey(route);
   const codes: (ProblemCode | false | undefined)[] = [
     'malformed_request',
     'request_timeout',
@@ -21,10 +23,11 @@ function codesOf(route: Route): ProblemCode[] {
     'unavailable',
     'invalid_query',
     route.query !== undefined && 'cursor' in route.query.properties && 'invalid_cursor',
-    access.kind !== 'open' && 'invalid_credential',
-    access.kind !== 'open' && 'insufficient_scope',
+    !isOpen && 'invalid_credential',
+    !isOpen && access.kind !== 'session' && 'insufficient_scope',
     isOfOrg && 'ip_not_allowed',
     isOfOrg && 'org_suspended',
+    isOfOrg && 'origin_not_allowed',
     access.kind === 'scope' && isWrite && 'pool_forbidden',
     ((access.kind === 'scope' && access.liveOnly) || route.grants) && 'live_key_required',
     route.params !== undefined && 'not_found',
@@ -36,10 +39,10 @@ function codesOf(route: Route): ProblemCode[] {
     (body ?? reader) !== undefined && 'body_too_large',
     (body ?? reader) !== undefined && 'unsupported_media_type',
     (body ?? reader) !== undefined && 'validation_failed',
-    method === 'POST' && 'quota_exceeded',
-    method === 'POST' && 'idempotency_in_flight',
-    method === 'POST' && 'idempotency_answer_lost',
-    method === 'POST' && 'idempotency_key_reused',
+    takesKey && 'quota_exceeded',
+    takesKey && 'idempotency_in_flight',
+    takesKey && 'idempotency_answer_lost',
+    takesKey && 'idempotency_key_reused',
     ...(route.errors ?? []),
   ];
   return Object.keys(PROBLEMS).filter((code) => codes.some((one) => one === code)) as ProblemCode[];

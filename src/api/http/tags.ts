@@ -14,6 +14,7 @@ export const TAGS = {
   Webhooks: 'Endpoints that receive events, their deliveries and replays.',
   'API keys': 'Credentials of software, with scopes and pools.',
   OAuth: 'OAuth clients, and external issuers of access tokens.',
+  'Sign-in': 'Sessions of the pages of this server: links, cookies and signing out.',
   Members: 'The people of the org who can sign in.',
   Org: 'Settings, limits and usage of the org.',
   Stats: 'Counts and times of tasks.',

@@ -64,7 +64,8 @@ export async function claimIdempotencyKey(
   { db, sealer }: { db: Db; sealer: Sealer },
   { path, principal, raw, grants }: KeyedRequest,
 ): Promise<{ claim: Claim } | { replay: HttpResponse } | null> {
-  if (ctx.method !== 'POST') return null;
+  // Without a credential there is no caller whose repetition this could be.
+  if (ctx.method !== 'POST' || principal.kind === 'anonymous') return null;
   const key = keyOf(ctx);
   if (key === null) return null;
   // A caller must not get a stored response with data that it cannot see, so its visibility is part of the scope.

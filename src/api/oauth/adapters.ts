@@ -1,12 +1,13 @@
 // Storage adapters of oidc-provider: they keep its records in our store and give it the OAuth clients of the orgs.
 
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
+import type { OAuthClient } from '../../store/identity/oauth-clients.ts';
 import { OAuthRecords } from '../../store/identity/oauth-records.ts';
 import { isSuspended } from '../../store/identity/suspension.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import { orgSuspended } from '../http/problem.ts';
+import { isConsoleClient, loadClient } from './console-client.ts';
 import { interactionAdapter } from './interactions.ts';
 import { storeRedisTimes } from './redis-time.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
@@ -15,17 +16,18 @@ const DAY = 24 * 60 * 60;
 
 /**
  * The adapter factory for the library, which asks for one adapter per kind of record.
- * @param onEnded called with the hash of the id of each token and grant that ends.
+ * @param issuer origin of the server @param onEnded called with the hash of the id of each token and grant that ends.
  */
 export function adapters(
   db: Db,
+  issuer: string,
   sealer: Sealer,
   cookies: SealedCookies,
   onEnded: (hash: string) => void,
 ): (kind: string) => Adapter {
   const records = new OAuthRecords(db, sealer, onEnded);
   const adapterOf = (kind: string) => {
-    if (kind === 'Client') return clientAdapter(db);
+    if (kind === 'Client') return clientAdapter(db, issuer);
     const kept = kind === 'Interaction' ? interactionAdapter(cookies, records) : adapter(records, kind);
     return storeRedisTimes(kept, db.clock);
   };
@@ -83,11 +85,11 @@ function adapter(records: OAuthRecords, kind: string): Adapter {
   };
 }
 
-function clientAdapter(db: Db): Adapter {
+function clientAdapter(db: Db, issuer: string): Adapter {
   const never = () => Promise.reject(new Error('the authorization server must not change clients'));
   return {
     async find(id) {
-      const client = await loadOAuthClient(db, id);
+      const client = await loadClient(db, issuer, id);
       if (client === null) return undefined;
       if (await isSuspended(db, client.org_id)) throw orgSuspended();
       return clientMetadata(client);
@@ -105,7 +107,10 @@ function clientMetadata(client: OAuthClient): AdapterPayload {
   const { client_id, secret_hash, redirect_uris, post_logout_redirect_uris = [], grant_types } = client;
   const isInteractive = grant_types.includes('authorization_code');
   // Redirects to loopback or a private-use scheme make a native app (RFC 8252): any port, and consent each time.
-  const isNative = secret_hash === null && redirect_uris.every((uri) => !uri.startsWith('https:'));
+  const isNative =
+    secret_hash === null &&
+    !isConsoleClient(client_id) &&
+    redirect_uris.every((uri) => !uri.startsWith('https:'));
   return {
     client_id,
     client_name: client.name,

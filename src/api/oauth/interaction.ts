@@ -15,13 +15,14 @@ import {
   normalEmail,
   passwordVersion,
 } from '../../store/identity/members.ts';
-import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
+import type { OAuthClient } from '../../store/identity/oauth-clients.ts';
 import { parseSubject, subjectOf } from '../../store/identity/oauth-records.ts';
 import { loadOrg } from '../../store/identity/orgs.ts';
 import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/identity/passwords.ts';
 import { isSuspended } from '../../store/identity/suspension.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgSuspended } from '../http/problem.ts';
+import { isConsoleClient, loadClient } from './console-client.ts';
 import { formToken, isOwnForm, readForm } from './form.ts';
 import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
 import { END_SESSION_PATH } from './resource.ts';
@@ -51,7 +52,8 @@ export async function handleInteraction(ctx: Context, deps: InteractionDeps): Pr
     if (error instanceof errors.SessionNotFound) return null;
     throw error;
   });
-  const client = interaction && (await loadOAuthClient(deps.db, String(interaction.params.client_id)));
+  const client =
+    interaction && (await loadClient(deps.db, deps.issuer, String(interaction.params.client_id)));
   if (!interaction || !client || ctx.path !== `/oauth/interaction/${interaction.uid}`) {
     ctx.status = 400;
     return errorPage(ctx, 'This request has expired, or was started in another browser.');
@@ -64,6 +66,7 @@ export async function handleInteraction(ctx: Context, deps: InteractionDeps): Pr
     clientName: client.name,
     orgName: (await loadOrg(deps.db, client.org_id))?.name ?? 'your organisation',
     redirectUri: String(interaction.params.redirect_uri),
+    ...(isConsoleClient(client.client_id) && { otherOrg: '/console/sign-in?return_to=/console&org=' }),
   };
   const step = { ctx, deps, interaction, client, form };
   if (ctx.method === 'GET' || ctx.method === 'HEAD') return showPage(step);

@@ -31,6 +31,8 @@ export interface Form {
   orgName: string;
   /** Redirect URI of the client; the response to the form may redirect there. */
   redirectUri: string;
+  /** Where a member of another org continues; absent where the client decides that. */
+  otherOrg?: string;
 }
 
 /** Shows the sign-in form. @param error message about the last attempt */
@@ -51,8 +53,34 @@ export function signInPage(
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required maxlength="200"${focus('password')}>
 <button name="action" value="sign_in">Sign in</button>
-<button class="second" name="action" value="deny" formnovalidate>Cancel</button></form>`,
+<button class="second" name="action" value="deny" formnovalidate>Cancel</button></form>${form.otherOrg === undefined ? '' : `<p><a href="${text(form.otherOrg)}">Another organisation</a></p>`}`,
     form.redirectUri,
+  );
+}
+
+/** Asks which org the member belongs to. @param isWrong whether the one that was given does not exist */
+export function orgPage(
+  ctx: Context,
+  { action, returnTo, isWrong }: { action: string; returnTo: string; isWrong: boolean },
+): void {
+  const alert = isWrong ? '<p role="alert">There is no organisation with this id.</p>' : '';
+  show(
+    ctx,
+    'Sign in',
+    `<h1>Sign in</h1><p class="who">Which organisation do you belong to?</p>${alert}
+<form method="get" action="${text(action)}"><input type="hidden" name="return_to" value="${text(returnTo)}">
+<label for="org">Organisation id</label>
+<input id="org" name="org" required maxlength="36" autocomplete="organization" placeholder="0190163d-8694-739b-aea5-966c26f8ad90" autofocus>
+<button>Continue</button></form>`,
+  );
+}
+
+/** Shows that a sign-in to the console did not work. The caller sets the status. @param again where it starts again */
+export function consoleErrorPage(ctx: Context, message: string, again: string): void {
+  show(
+    ctx,
+    'Sign in again',
+    `<h1>This did not work</h1><p role="alert">${text(message)}</p><p><a href="${text(again)}">Sign in again</a></p>`,
   );
 }
 

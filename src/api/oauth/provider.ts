@@ -20,6 +20,7 @@ import { type OAuthSettings, signingOrder } from '../../store/identity/oauth-set
 import type { Db } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import { adapters } from './adapters.ts';
+import { isConsoleClient, loadClient } from './console-client.ts';
 import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';
 import { issueRedisTimes } from './redis-time.ts';
@@ -44,7 +45,7 @@ export interface ProviderOptions {
 export function createProvider(options: ProviderOptions): Provider {
   const { issuer, settings, db, sealer, cookies, onEnded } = options;
   const configuration: Configuration = {
-    adapter: adapters(db, sealer, cookies, onEnded),
+    adapter: adapters(db, issuer, sealer, cookies, onEnded),
     jwks: { keys: signingOrder(settings, db.clock.now()).map(({ jwk }) => jwk as JWK) },
     cookies: {
       keys: settings.cookie_keys,
@@ -100,6 +101,7 @@ export function createProvider(options: ProviderOptions): Provider {
       userinfo: { enabled: false },
     },
     interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth/interaction/${uid}` },
+    loadExistingGrant,
     findAccount: (ctx, subject) => findAccount(db, ctx, subject),
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: () => false,
@@ -163,7 +165,7 @@ async function resourceServer(
   clientId: string,
 ) {
   if (!isOwnResource(issuer, resource)) throw new errors.InvalidTarget();
-  const client = await loadOAuthClient(db, clientId);
+  const client = await loadClient(db, issuer, clientId);
   if (client === null) throw new errors.InvalidClient('client not found', clientId);
   const { params } = ctx.oidc;
   const isNew = ctx.oidc.route !== 'token' || params?.grant_type === 'client_credentials';
@@ -178,6 +180,21 @@ async function resourceServer(
   }
   const audience = resource === `${issuer}/` ? issuer : resource;
   return { scope: client.scopes.join(' '), audience, accessTokenFormat: 'opaque' as const };
+}
+
+/**
+ * The member's grant to the client. The console needs no consent: its grant covers who the member is, and is not stored, so
+ * its codes give no tokens.
+ */
+async function loadExistingGrant({ oidc }: KoaContextWithOIDC) {
+  const { client, session, result, account, provider } = oidc;
+  if (client !== undefined && account !== undefined && isConsoleClient(client.clientId)) {
+    const grant = new provider.Grant({ accountId: account.accountId, clientId: client.clientId });
+    grant.addOIDCScope('openid');
+    return grant;
+  }
+  const grantId = result?.consent?.grantId ?? session?.grantIdFor(client?.clientId ?? '');
+  return grantId === undefined ? undefined : provider.Grant.find(grantId);
 }
 
 /** Asks for sign-in again when the signed-in member is not of the client's org. */

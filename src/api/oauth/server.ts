@@ -11,9 +11,11 @@ import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Admission } from '../access/admission.ts';
 import type { ClientAddresses } from '../access/client-address.ts';
+import type { SessionCookies } from '../access/session-cookies.ts';
 import { ApiError } from '../http/problem.ts';
 import { answerOtherMethod } from '../http/router.ts';
 import { bodyTimeout } from '../middleware/json-body.ts';
+import { handleConsoleSignIn, isConsoleSignIn } from './console-sign-in.ts';
 import type { handleInteraction } from './interaction.ts';
 import type { endSession } from './logout.ts';
 import { shiftCookieExpiry } from './redis-time.ts';
@@ -29,6 +31,7 @@ const PATHS: readonly [path: RegExp, methods: readonly string[]][] = [
   [/^\/oauth\/jwks$/, ['GET']],
   [/^\/oauth\/authorize(\/[\w-]+)?$/, ['GET']],
   [/^\/oauth\/(token|revoke|introspect)$/, ['POST']],
+  [/^\/console\/(sign-in|callback)$/, ['GET']],
   [/^\/oauth\/(interaction\/[\w-]+|end-session)$/, ['GET', 'POST']],
 ];
 
@@ -39,6 +42,8 @@ export interface OAuthOptions {
   sealer: Sealer;
   addresses: ClientAddresses;
   admission: Admission;
+  /** Cookies of signed-in browsers. */
+  sessionCookies: SessionCookies;
   log: Logger;
   /** Longest time for a body to arrive, ms. */
   bodyTimeoutMs: number;
@@ -108,6 +113,8 @@ export function oauthServer(options: OAuthOptions): Middleware {
     }
     const [, methods] = PATHS.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();
+    // The page of the console, which starts the sign-in.
+    if (ctx.path.startsWith('/console/') && !isConsoleSignIn(ctx)) return next();
     // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
     admission.countAnonymous(ctx);
     if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
@@ -136,6 +143,10 @@ export function oauthServer(options: OAuthOptions): Middleware {
     { provider, cookies, ...current }: Current,
   ): Promise<void> {
     const secret = cookieKey(current.settings);
+    if (isConsoleSignIn(ctx)) {
+      const { sessionCookies } = options;
+      return handleConsoleSignIn(ctx, { db, issuer, provider, cookies, sessionCookies, admission });
+    }
     if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
     if (!ctx.path.startsWith('/oauth/interaction/'))
       return inTime(ctx, options.bodyTimeoutMs, () => current.handle(ctx, next));

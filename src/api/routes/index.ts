@@ -5,7 +5,9 @@ import { auditRoutes } from './audit/audit.ts';
 import { bulkActionRoutes } from './bulk/bulk-actions.ts';
 import { adminOrgRoutes } from './identity/admin-orgs.ts';
 import { apiKeyRoutes } from './identity/api-keys.ts';
+import { consoleSessionRoutes } from './identity/console-session.ts';
 import { issuerRoutes } from './identity/issuers.ts';
+import { memberSessionRoutes } from './identity/member-sessions.ts';
 import { memberRoutes } from './identity/members.ts';
 import { oauthClientRoutes } from './identity/oauth-clients.ts';
 import { orgRoutes } from './identity/orgs.ts';
@@ -29,11 +31,13 @@ import { eventStreamRoutes } from './workers/event-streams.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
 import { callingWorkerRoutes } from './workers/worker.ts';
+import { workerAccessRoutes } from './workers/worker-access.ts';
 import { workerDisputeRoutes } from './workers/worker-disputes.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
 import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
 import { workerReportRoutes } from './workers/worker-reports.ts';
+import { workerSessionRoutes } from './workers/worker-session.ts';
 import { workerTaskRoutes } from './workers/worker-tasks.ts';
 import { workerTokenRoutes } from './workers/worker-tokens.ts';
 import { workerRoutes } from './workers/workers.ts';
@@ -50,6 +54,8 @@ export const ROUTES: readonly Route[] = [
   ...poolRoutes,
   ...workerRoutes,
   ...workerTokenRoutes,
+  ...workerAccessRoutes,
+  ...workerSessionRoutes,
   ...callingWorkerRoutes,
   ...workerOfferRoutes,
   ...workerTaskRoutes,
@@ -68,6 +74,8 @@ export const ROUTES: readonly Route[] = [
   ...oauthClientRoutes,
   ...issuerRoutes,
   ...memberRoutes,
+  ...memberSessionRoutes,
+  ...consoleSessionRoutes,
   ...adminOrgRoutes,
   ...orgRoutes,
   ...secretRoutes,

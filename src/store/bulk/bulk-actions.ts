@@ -1,6 +1,7 @@
 // Records of bulk actions: a hash with the progress, what to do (which never changes) and the failures; a list of the
 // newest of the org, and the set of those that run.
 
+import type { Authority } from '../../state/access/authority.ts';
 import {
   type BulkAction,
   type BulkFailure,
@@ -10,7 +11,7 @@ import {
 } from '../../state/bulk/bulk-action.ts';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { broken, isObject, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Authority } from '../identity/authority.ts';
+
 import { type Change, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';

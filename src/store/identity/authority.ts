@@ -1,6 +1,6 @@
-// The authority of work in the background: the credential that started it, by its ids. Unlike the credential's text these
-// can be stored, and they tell what the credential permits now.
+// What the authority of work in the background permits now.
 
+import type { Authority } from '../../state/access/authority.ts';
 import { intersection, type Permission } from '../../state/access/permission.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
@@ -8,29 +8,8 @@ import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { loadRecord } from '../redis/records.ts';
 import { API_KEY_SHAPE, type ApiKey } from './api-keys.ts';
 import { loadIssuer } from './issuers.ts';
+import { loadMember, passwordVersion } from './members.ts';
 import { loadTokenParties } from './oauth-records.ts';
-
-/** Times in ms. */
-export type Authority =
-  | { kind: 'api_key'; key_id: string }
-  | {
-      kind: 'oauth_token';
-      /** SHA-256 of the access token, hex. Until it expires it must exist; after that, its client and grant. */
-      hash: string;
-      expires_at: number;
-      scopes: readonly string[];
-      client_id: string;
-      member_id: string | null;
-      grant: string | null;
-    }
-  /** A token of an outside issuer ends with its expiry, since nothing else tells that it was revoked. */
-  | {
-      kind: 'issuer_token';
-      issuer_id: string;
-      version: number;
-      expires_at: number;
-      scopes: readonly string[];
-    };
 
 /** What the credential permits, with guards that hold while that is unchanged; or why it permits nothing. */
 export type Permitted =
@@ -69,6 +48,15 @@ export async function permittedBy(db: Db, orgId: string, authority: Authority): 
         guards.push({ kind: 'version', key: keys.member(member.member_id), version: member.version });
       const own = { scopes, pools: ['*'] };
       return { permission: intersection(own, client, ...(member === null ? [] : [member])), guards };
+    }
+    case 'member': {
+      const { member_id, password_version } = authority;
+      const member = await loadMember(db, orgId, member_id);
+      if (member === null || member.disabled || passwordVersion(member) !== password_version) return REVOKED;
+      return {
+        permission: member,
+        guards: [{ kind: 'version', key: keys.member(member_id), version: member.version }],
+      };
     }
     case 'issuer_token': {
       const { issuer_id, version, expires_at, scopes } = authority;

@@ -1,4 +1,4 @@
-// Credentials: API keys, worker tokens and OAuth access tokens, each found by the SHA-256 of its text.
+// Credentials: API keys, worker tokens, OAuth access tokens, sessions and sign-in links, each found by the SHA-256 of its text.
 
 import { timingSafeEqual } from 'node:crypto';
 import { isObject, type Read, readJson, readShape } from '../../state/text/forms.ts';
@@ -6,6 +6,7 @@ import type { Db } from '../redis/connection.ts';
 import { partitionKeys } from '../redis/keys.ts';
 import { required } from '../redis/unreadable.ts';
 import { API_KEY_SHAPE, type ApiKey } from './api-keys.ts';
+import type { MemberSession, SignInLink, WorkerSession } from './session-records.ts';
 import type { WorkerToken } from './worker-tokens.ts';
 
 /** An OAuth access token. Its permissions are the intersection of its own, its client's and its member's. */
@@ -24,7 +25,7 @@ export interface OAuthToken {
   sealed: string;
 }
 
-export type StoredCredential = ApiKey | WorkerToken | OAuthToken;
+export type StoredCredential = ApiKey | WorkerToken | OAuthToken | WorkerSession | MemberSession | SignInLink;
 
 /** Reads a stored credential. */
 export function readCredential(text: string): Read<StoredCredential> {

@@ -20,6 +20,8 @@ export interface Member {
   password_hash: string;
   /** Incremented with each new password; absent: 1. Sessions and grants of earlier versions are invalid. */
   password_version?: number;
+  /** The role that the scopes were given by; absent: none. */
+  role?: 'owner' | 'manager' | 'reviewer' | 'viewer' | undefined;
   scopes: string[];
   /** `["*"]`, or the pools that the member is restricted to. */
   pools: string[];

@@ -60,6 +60,15 @@ export async function uncountAttempt(db: Db, network: string): Promise<void> {
 }
 
 /**
+ * Counts a sign-in of a worker or member that succeeded: each makes a session and an entry of the audit log.
+ * @param who stored only as a hash. @param most sign-ins within fifteen minutes of the first.
+ * @returns 0 when it is allowed, else the time to wait, ms.
+ */
+export async function countSignIn(db: Db, who: string, most: number): Promise<number> {
+  return Number(await db.redis.eval(COUNT, 1, keyOf(db, `signed in ${who}`), WINDOW, most));
+}
+
+/**
  * Counts an attempt at an account from one source. The first three are allowed at once; after that the delay doubles,
  * from a second up to fifteen minutes. An attempt that comes too early is not counted.
  * @param who the source and the account; stored only as a hash.

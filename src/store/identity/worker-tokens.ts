@@ -57,9 +57,11 @@ export function workerTokenWrites(
   };
 }
 
-/** Whether the token's worker still exists; a later worker with the same id does not count. */
-export async function hasItsWorker(db: Db, token: WorkerToken): Promise<boolean> {
-  const { org_id, worker_id, incarnation = '' } = token;
+/** Whether the worker of a token, link or session still exists; a later worker with the same id does not count. */
+export async function hasItsWorker(
+  db: Db,
+  { org_id, worker_id, incarnation = '' }: Pick<WorkerToken, 'org_id' | 'worker_id' | 'incarnation'>,
+): Promise<boolean> {
   const [version, current] = await db.redis.hmget(orgKeysOf(db.prefix, org_id).worker(worker_id), 'v', 'i');
   return version != null && (current ?? '') === incarnation;
 }

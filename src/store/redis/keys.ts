@@ -153,6 +153,10 @@ function orgKeys(prefix: string, orgId: string) {
     removedWorkerTasks: (id: string) => `${base}:removed-worker-tasks:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
+    /** Sorted set: hashes of the sessions of a worker or member, by when they expire (ms); a session is valid only while it is here. */
+    sessions: (owner: string) => `${base}:sessions:${owner}`,
+    /** Sorted set: hashes of unused sign-in links, likewise. */
+    signInLinks: (owner: string) => `${base}:sign-in-links:${owner}`,
     pool: (id: string) => `${base}:pool:${id}`,
     /** Hash: a plain record (see `records.ts`); `u`, when the key was last used (ms). */
     apiKey: (id: string) => `${base}:key:${id}`,

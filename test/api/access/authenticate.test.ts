@@ -8,6 +8,7 @@ import { Admission } from '../../../src/api/access/admission.ts';
 import { Authenticator } from '../../../src/api/access/authenticate.ts';
 import { ClientAddresses } from '../../../src/api/access/client-address.ts';
 import { OrgRulesCache } from '../../../src/api/access/org-rules.ts';
+import { SessionCookies } from '../../../src/api/access/session-cookies.ts';
 import { Issuers } from '../../../src/api/oauth/issuers.ts';
 import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { scope } from '../../../src/api/route.ts';
@@ -43,9 +44,11 @@ let text: string;
 beforeAll(() => {
   const quotas = { key: null, org: null, address: null };
   const watched = { ...db, redis };
-  const admission = new Admission(watched, new ClientAddresses([]), quotas, DEFAULT_STORAGE_QUOTAS);
+  const addresses = new ClientAddresses([]);
+  const admission = new Admission(watched, addresses, quotas, DEFAULT_STORAGE_QUOTAS);
+  const cookies = new SessionCookies(undefined, addresses);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
-  authenticator = new Authenticator(watched, undefined, admission, issuers, () => null);
+  authenticator = new Authenticator(watched, undefined, admission, issuers, cookies, () => null);
 });
 
 afterEach(() => {

@@ -1,12 +1,13 @@
 // What a credential permits to work in the background, by its ids: as much as a request with it, at every moment.
 import { describe, expect, it } from 'vitest';
+import type { Authority } from '../../../src/state/access/authority.ts';
 import {
   apiKeyWrites,
   newApiKey,
   replacedKeyWrites,
   revokeApiKey,
 } from '../../../src/store/identity/api-keys.ts';
-import { type Authority, type Permitted, permittedBy } from '../../../src/store/identity/authority.ts';
+import { type Permitted, permittedBy } from '../../../src/store/identity/authority.ts';
 import { addIssuer, type Issuer, removeIssuer } from '../../../src/store/identity/issuers.ts';
 import { type Member, memberWrites } from '../../../src/store/identity/members.ts';
 import {

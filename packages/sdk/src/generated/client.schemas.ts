@@ -5862,6 +5862,114 @@ export type CreateWorkerTokenResponse = {
     token: string;
 };
 
+export type CreateSignInLinkResponse = {
+    /**
+     * The link; shown only in this response
+     */
+    url: string;
+    /**
+     * When it stops working
+     * @format date-time
+     */
+    expires_at: string;
+};
+
+export type CreateSignInLinkRequest = {
+    /**
+     * How long the link may be used
+     * @minimum 1
+     * @maximum 86400
+     */
+    expires_in_seconds?: number;
+};
+
+/**
+ * A browser in which a worker or member is signed in
+ */
+export type Session = {
+    /**
+     * Id of the session
+     * @format uuid
+     */
+    session_id: string;
+    /**
+     * How the person signed in
+     */
+    signed_in_with: "link" | "token" | "password";
+    /**
+     * `User-Agent` of the browser, shortened
+     */
+    user_agent: string | null;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When the session ends, unless it ends before
+     * @format date-time
+     */
+    expires_at: string;
+};
+
+export type SessionPage = {
+    /**
+     * The items of the page
+     */
+    data: Session[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+/**
+ * The session of a browser in which a worker is signed in
+ */
+export type WorkerSession = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * Name of the worker
+     */
+    name: string;
+    /**
+     * Id of the org
+     * @format uuid
+     */
+    org_id: string;
+    /**
+     * Id of the session
+     * @format uuid
+     */
+    session_id: string;
+    /**
+     * When the session ends, unless it ends before
+     * @format date-time
+     */
+    expires_at: string;
+};
+
+export type SignInWorkerRequest = {
+    /**
+     * The part of a sign-in link after `#`; either this or `token`
+     * @maxLength 100
+     */
+    link?: string;
+    /**
+     * A worker token, `blw_…`
+     * @maxLength 100
+     */
+    token?: string;
+};
+
 export type UpdateOwnWorkerRequest = {
     /**
      * Whether I take offers: only while `available`
@@ -7465,6 +7573,10 @@ export type CreateMemberResponse = {
      */
     name: string;
     /**
+     * A named set of scopes; see docs/sign-in.md; null when only scopes were given
+     */
+    role: ("owner" | "manager" | "reviewer" | "viewer") | null;
+    /**
      * What the member may do, and may let clients do; `*` for everything
      */
     scopes: string[];
@@ -7506,11 +7618,15 @@ export type CreateMemberRequest = {
      */
     name: string;
     /**
-     * What the member may do, and may let clients do; `*` for everything
+     * A named set of scopes; see docs/sign-in.md
+     */
+    role?: "owner" | "manager" | "reviewer" | "viewer";
+    /**
+     * What the member may do, and may let clients do; `*` for everything; in addition to those of the role
      * @minItems 1
      * @uniqueItems
      */
-    scopes: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
+    scopes?: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
@@ -7545,6 +7661,10 @@ export type Member = {
      * @maxLength 200
      */
     name: string;
+    /**
+     * A named set of scopes; see docs/sign-in.md; null when only scopes were given
+     */
+    role: ("owner" | "manager" | "reviewer" | "viewer") | null;
     /**
      * What the member may do, and may let clients do; `*` for everything
      */
@@ -7598,7 +7718,11 @@ export type UpdateMemberRequest = {
      */
     name?: string;
     /**
-     * What the member may do, and may let clients do; `*` for everything
+     * A named set of scopes; see docs/sign-in.md
+     */
+    role?: "owner" | "manager" | "reviewer" | "viewer";
+    /**
+     * What the member may do, and may let clients do; `*` for everything; in addition to those of the role
      * @minItems 1
      * @uniqueItems
      */
@@ -7620,6 +7744,64 @@ export type UpdateMemberRequest = {
      * Whether the member may not sign in
      */
     disabled?: boolean;
+};
+
+/**
+ * The session of a browser in which a member is signed in
+ */
+export type ConsoleSession = {
+    /**
+     * Id of the member
+     * @format uuid
+     */
+    member_id: string;
+    /**
+     * E-mail address of the member
+     */
+    email: string;
+    /**
+     * Name of the person
+     */
+    name: string;
+    /**
+     * Id of the org
+     * @format uuid
+     */
+    org_id: string;
+    /**
+     * Name of the org
+     */
+    org_name: string;
+    /**
+     * The role of the member; null for scopes of their own
+     */
+    role: ("owner" | "manager" | "reviewer" | "viewer") | null;
+    /**
+     * What the member may do, and may let clients do; `*` for everything
+     */
+    scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
+    pools: string[];
+    /**
+     * Id of the session
+     * @format uuid
+     */
+    session_id: string;
+    /**
+     * When the session ends, unless it ends before
+     * @format date-time
+     */
+    expires_at: string;
+};
+
+export type SignInMemberRequest = {
+    /**
+     * The part of a sign-in link after `#`
+     * @maxLength 100
+     */
+    link: string;
 };
 
 export type CreateOrgResponse = {

@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -1384,6 +1384,120 @@ export type RevokeWorkerTokensResponseHeaders = {
 export type RevokeWorkerTokensVariables = {
     path: RevokeWorkerTokensPath;
     headers?: RevokeWorkerTokensHeaders;
+};
+
+export type CreateSignInLinkResult = CreateSignInLinkResponse;
+
+export type CreateSignInLinkError = Problem;
+
+export type CreateSignInLinkPath = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+};
+
+export type CreateSignInLinkBody = CreateSignInLinkRequest;
+
+export type CreateSignInLinkHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+};
+
+export type CreateSignInLinkResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type CreateSignInLinkVariables = {
+    path: CreateSignInLinkPath;
+    body?: CreateSignInLinkBody;
+    headers?: CreateSignInLinkHeaders;
+};
+
+export type ListWorkerSessionsResult = SessionPage;
+
+export type ListWorkerSessionsError = Problem;
+
+export type ListWorkerSessionsPath = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+};
+
+export type ListWorkerSessionsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListWorkerSessionsVariables = {
+    path: ListWorkerSessionsPath;
+};
+
+export type EndWorkerSessionsResult = void;
+
+export type EndWorkerSessionsError = Problem;
+
+export type EndWorkerSessionsPath = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+};
+
+export type EndWorkerSessionsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type EndWorkerSessionsVariables = {
+    path: EndWorkerSessionsPath;
+};
+
+export type GetWorkerSessionResult = WorkerSession;
+
+export type GetWorkerSessionError = Problem;
+
+export type GetWorkerSessionResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type SignInWorkerResult = WorkerSession;
+
+export type SignInWorkerError = Problem;
+
+export type SignInWorkerBody = SignInWorkerRequest;
+
+export type SignInWorkerResponseHeaders = {
+    requestId?: string;
+};
+
+export type SignInWorkerVariables = {
+    body: SignInWorkerBody;
+};
+
+export type SignOutWorkerResult = void;
+
+export type SignOutWorkerError = Problem;
+
+export type SignOutWorkerResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
 };
 
 export type GetOwnWorkerResult = Worker;
@@ -3688,6 +3802,84 @@ export type UpdateMemberVariables = {
     headers?: UpdateMemberHeaders;
 };
 
+export type ListMemberSessionsResult = SessionPage;
+
+export type ListMemberSessionsError = Problem;
+
+export type ListMemberSessionsPath = {
+    /**
+     * Id of the member
+     * @format uuid
+     */
+    member_id: string;
+};
+
+export type ListMemberSessionsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListMemberSessionsVariables = {
+    path: ListMemberSessionsPath;
+};
+
+export type EndMemberSessionsResult = void;
+
+export type EndMemberSessionsError = Problem;
+
+export type EndMemberSessionsPath = {
+    /**
+     * Id of the member
+     * @format uuid
+     */
+    member_id: string;
+};
+
+export type EndMemberSessionsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type EndMemberSessionsVariables = {
+    path: EndMemberSessionsPath;
+};
+
+export type GetConsoleSessionResult = ConsoleSession;
+
+export type GetConsoleSessionError = Problem;
+
+export type GetConsoleSessionResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type SignInMemberResult = ConsoleSession;
+
+export type SignInMemberError = Problem;
+
+export type SignInMemberBody = SignInMemberRequest;
+
+export type SignInMemberResponseHeaders = {
+    requestId?: string;
+};
+
+export type SignInMemberVariables = {
+    body: SignInMemberBody;
+};
+
+export type SignOutMemberResult = void;
+
+export type SignOutMemberError = Problem;
+
+export type SignOutMemberResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
 export type ListOrgsResult = OrgSummaryPage;
 
 export type ListOrgsError = Problem;
@@ -4799,6 +4991,75 @@ export type Ops = {
             ratelimitPolicy?: string;
         };
     };
+    createSignInLink: {
+        args: {
+            path: CreateSignInLinkPath;
+            body?: CreateSignInLinkBody;
+            headers?: CreateSignInLinkHeaders;
+        };
+        result: Result<CreateSignInLinkResult, CreateSignInLinkError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    listWorkerSessions: {
+        args: {
+            path: ListWorkerSessionsPath;
+        };
+        result: Result<ListWorkerSessionsResult, ListWorkerSessionsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    endWorkerSessions: {
+        args: {
+            path: EndWorkerSessionsPath;
+        };
+        result: Result<EndWorkerSessionsResult, EndWorkerSessionsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    getWorkerSession: {
+        args: {};
+        result: Result<GetWorkerSessionResult, GetWorkerSessionError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    signInWorker: {
+        args: {
+            body: SignInWorkerBody;
+        };
+        result: Result<SignInWorkerResult, SignInWorkerError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+        };
+    };
+    signOutWorker: {
+        args: {};
+        result: Result<SignOutWorkerResult, SignOutWorkerError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
     getOwnWorker: {
         args: {
             headers?: GetOwnWorkerHeaders;
@@ -5745,6 +6006,60 @@ export type Ops = {
             ratelimitPolicy?: string;
         };
     };
+    listMemberSessions: {
+        args: {
+            path: ListMemberSessionsPath;
+        };
+        result: Result<ListMemberSessionsResult, ListMemberSessionsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    endMemberSessions: {
+        args: {
+            path: EndMemberSessionsPath;
+        };
+        result: Result<EndMemberSessionsResult, EndMemberSessionsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    getConsoleSession: {
+        args: {};
+        result: Result<GetConsoleSessionResult, GetConsoleSessionError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    signInMember: {
+        args: {
+            body: SignInMemberBody;
+        };
+        result: Result<SignInMemberResult, SignInMemberError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+        };
+    };
+    signOutMember: {
+        args: {};
+        result: Result<SignOutMemberResult, SignOutMemberError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
     listOrgs: {
         args: {
             query?: ListOrgsQuery;
@@ -6052,6 +6367,12 @@ export const OPERATIONS = {
     drainWorker: { id: "drainWorker", method: "POST", path: "/v1/workers/{worker_id}/drain", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     createWorkerToken: { id: "createWorkerToken", method: "POST", path: "/v1/workers/{worker_id}/tokens", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     revokeWorkerTokens: { id: "revokeWorkerTokens", method: "DELETE", path: "/v1/workers/{worker_id}/tokens", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    createSignInLink: { id: "createSignInLink", method: "POST", path: "/v1/workers/{worker_id}/sign-in-links", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listWorkerSessions: { id: "listWorkerSessions", method: "GET", path: "/v1/workers/{worker_id}/sessions", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    endWorkerSessions: { id: "endWorkerSessions", method: "DELETE", path: "/v1/workers/{worker_id}/sessions", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getWorkerSession: { id: "getWorkerSession", method: "GET", path: "/v1/worker/session", tags: ["Sign-in"], security: [[{ scheme: "worker_session", kind: "apiKey", name: "__Host-biolayer-worker", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    signInWorker: { id: "signInWorker", method: "POST", path: "/v1/worker/session", tags: ["Sign-in"], body: { contentType: "application/json" }, responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
+    signOutWorker: { id: "signOutWorker", method: "DELETE", path: "/v1/worker/session", tags: ["Sign-in"], responseKind: "void", security: [[{ scheme: "worker_session", kind: "apiKey", name: "__Host-biolayer-worker", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getOwnWorker: { id: "getOwnWorker", method: "GET", path: "/v1/worker", tags: ["Worker"], params: [{ name: "If-None-Match", in: "header" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     updateOwnWorker: { id: "updateOwnWorker", method: "PATCH", path: "/v1/worker", tags: ["Worker"], params: [{ name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     drainOwnWorker: { id: "drainOwnWorker", method: "POST", path: "/v1/worker/drain", tags: ["Worker"], params: [{ name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
@@ -6119,6 +6440,11 @@ export const OPERATIONS = {
     getMember: { id: "getMember", method: "GET", path: "/v1/members/{member_id}", tags: ["Members"], params: [{ name: "member_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     deleteMember: { id: "deleteMember", method: "DELETE", path: "/v1/members/{member_id}", tags: ["Members"], params: [{ name: "member_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     updateMember: { id: "updateMember", method: "PATCH", path: "/v1/members/{member_id}", tags: ["Members"], params: [{ name: "member_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listMemberSessions: { id: "listMemberSessions", method: "GET", path: "/v1/members/{member_id}/sessions", tags: ["Sign-in"], params: [{ name: "member_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    endMemberSessions: { id: "endMemberSessions", method: "DELETE", path: "/v1/members/{member_id}/sessions", tags: ["Sign-in"], params: [{ name: "member_id", in: "path" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getConsoleSession: { id: "getConsoleSession", method: "GET", path: "/console/session", tags: ["Sign-in"], security: [[{ scheme: "console_session", kind: "apiKey", name: "__Host-biolayer-console", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    signInMember: { id: "signInMember", method: "POST", path: "/console/session", tags: ["Sign-in"], body: { contentType: "application/json" }, responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
+    signOutMember: { id: "signOutMember", method: "DELETE", path: "/console/session", tags: ["Sign-in"], responseKind: "void", security: [[{ scheme: "console_session", kind: "apiKey", name: "__Host-biolayer-console", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listOrgs: { id: "listOrgs", method: "GET", path: "/admin/orgs", tags: ["Operators"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
     createOrg: { id: "createOrg", method: "POST", path: "/admin/orgs", tags: ["Operators"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     getOrg: { id: "getOrg", method: "GET", path: "/admin/orgs/{org_id}", tags: ["Operators"], params: [{ name: "org_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }] },
@@ -7966,4 +8292,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;

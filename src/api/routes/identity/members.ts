@@ -16,70 +16,32 @@ import {
   normalEmail,
 } from '../../../store/identity/members.ts';
 import { hashPassword, TooManyPasswords } from '../../../store/identity/passwords.ts';
+import { endSessions } from '../../../store/identity/sessions.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
-import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
+import { scopesWith } from '../../access/roles.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { matching } from '../../http/patterns.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import {
-  CreatedAt,
-  closed,
-  idOf,
-  PageQuery,
-  PoolList,
-  Pools,
-  pageOf,
-  text,
-  UpdatedAt,
-  word,
-} from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, PoolList, pageOf } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
+import {
+  DISABLED,
+  Email,
+  MemberCreated,
+  MemberView,
+  Name,
+  Password,
+  RoleName,
+  Scopes,
+} from './members.schema.ts';
 import { listRecords } from './record-list.ts';
 
-const EMAIL = 'E-mail address; the name to sign in with';
-const SCOPES_TEXT = 'What the member may do, and may let clients do; `*` for everything';
-const DISABLED = 'Whether the member may not sign in';
-const Email = Type.String({
-  ...matching('^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', 'must be an e-mail address, such as ann@example.com'),
-  maxLength: 254,
-  description: EMAIL,
-});
-const Name = Type.String({ minLength: 1, maxLength: 200, description: 'Name of the person' });
-const Password = Type.String({
-  minLength: 12,
-  maxLength: 200,
-  description: 'Stored as a hash only; generated for a new member if absent',
-});
-const Scopes = Type.Array(word(['*', ...SCOPES]), {
-  minItems: 1,
-  uniqueItems: true,
-  description: SCOPES_TEXT,
-});
-const View = {
-  member_id: idOf('member'),
-  email: text(EMAIL),
-  name: Name,
-  scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
-  pools: Pools,
-  disabled: Type.Boolean({ description: DISABLED }),
-  created_at: CreatedAt,
-  updated_at: UpdatedAt,
-};
-const MemberView = Type.Object(View, { $id: 'Member', description: 'A person of the org who can sign in' });
-const MemberCreated = Type.Object({
-  ...View,
-  password: Type.Optional(
-    Type.String({
-      description: 'Generated password, when the request gave none; shown only in this response',
-    }),
-  ),
-});
-const Params = Type.Object({ member_id: idOf('member') });
+export const MemberParams = Type.Object({ member_id: idOf('member') });
 
 export const memberRoutes = [
   route({
@@ -89,15 +51,24 @@ export const memberRoutes = [
     tag: 'Members',
     operationId: 'createMember',
     summary: 'Create a member',
-    description: 'A member of the org can sign in and authorize OAuth clients.',
+    description:
+      'A member of the org can sign in to the console and authorize OAuth clients. `role`, `scopes` or both say what the member may do.',
     body: closed({
       email: Email,
       name: Name,
-      scopes: Scopes,
+      role: Type.Optional(RoleName),
+      scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
       password: Type.Optional(Password),
     }),
-    admit: (body, principal) => requireNonExpiring(principal, body),
+    rules: async (body) => {
+      const { role, scopes } = body as { role?: unknown; scopes?: unknown };
+      return role === undefined && scopes === undefined
+        ? [{ pointer: '/scopes', message: 'is required without role' }]
+        : [];
+    },
+    admit: (body, principal) =>
+      requireNonExpiring(principal, { ...body, scopes: scopesWith(body.role, body.scopes) }),
     responses: { 201: { description: 'The member', schema: MemberCreated, headers: ['ETag', 'Location'] } },
     errors: ['already_exists'],
     async handler({ deps, principal, body, recordResponse, actor, credentialGuards }) {
@@ -111,7 +82,8 @@ export const memberRoutes = [
         email: normalEmail(body.email),
         name: body.name,
         password_hash: await hashed(deps, password),
-        scopes: body.scopes,
+        ...(body.role !== undefined && { role: body.role }),
+        scopes: scopesWith(body.role, body.scopes),
         pools: body.pools ?? [...principal.pools],
         disabled: false,
         created_at: now,
@@ -120,10 +92,10 @@ export const memberRoutes = [
       const shown = memberResponse(member, 201);
       const made = body.password === undefined ? { password } : {};
       const response = { ...shown, body: { ...memberView(member), ...made } };
-      const { member_id, email, name, scopes, pools } = member;
+      const { member_id, email, name, role = null, scopes, pools } = member;
       const auditEvent = {
         ...newAuditEvent(actor, 'member.created', 'member', member_id),
-        data: { email, name, scopes, pools },
+        data: { email, name, role, scopes, pools },
       };
       return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
@@ -169,7 +141,7 @@ export const memberRoutes = [
     operationId: 'getMember',
     summary: 'Retrieve a member',
     description: 'Shows the permissions of the member.',
-    params: Params,
+    params: MemberParams,
     responses: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       memberResponse(await visibleMember(deps, principal, params.member_id)),
@@ -183,25 +155,29 @@ export const memberRoutes = [
     operationId: 'updateMember',
     summary: 'Update a member',
     description:
-      'Access tokens follow within a second. A new password ends all sessions, grants and tokens of the member.',
-    params: Params,
+      'Sessions and access tokens follow within a second. A new password ends all sessions, grants and tokens of the member.',
+    params: MemberParams,
     body: closed({
       email: Type.Optional(Email),
       name: Type.Optional(Name),
+      role: Type.Optional(RoleName),
       scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
       password: Type.Optional(Password),
       disabled: Type.Optional(Type.Boolean({ description: DISABLED })),
     }),
-    admit: (body, principal) => requireNonExpiring(principal, body),
+    admit: (body, principal) =>
+      requireNonExpiring(principal, { ...body, scopes: scopesWith(body.role, body.scopes) }),
     responses: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
     errors: ['already_exists'],
     async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
-      const { password, ...fields } = body;
+      const { password, role, scopes, ...fields } = body;
       requirePermissionsOf(principal, await visibleMember(deps, principal, params.member_id));
       throwIfAny((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const change = {
         ...fields,
+        // The two belong together: scopes without a role are the member's own.
+        ...((role ?? scopes) !== undefined && { role, scopes: scopesWith(role, scopes) }),
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
         ...(password !== undefined && { password_hash: await hashed(deps, password) }),
       };
@@ -221,7 +197,7 @@ export const memberRoutes = [
           updated_at: deps.db.clock.now(),
         };
         const data = {
-          ...changesOf(before, after, ['email', 'name', 'scopes', 'pools', 'disabled']),
+          ...changesOf(before, after, ['email', 'name', 'role', 'scopes', 'pools', 'disabled']),
           ...(password !== undefined && { password: 'changed' }),
         };
         const auditEvent = { ...newAuditEvent(actor, 'member.updated', 'member', after.member_id), data };
@@ -241,8 +217,8 @@ export const memberRoutes = [
     tag: 'Members',
     operationId: 'deleteMember',
     summary: 'Remove a member',
-    description: 'All access tokens of the member are revoked.',
-    params: Params,
+    description: 'All sessions and access tokens of the member end.',
+    params: MemberParams,
     responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('member', async () => {
@@ -255,7 +231,9 @@ export const memberRoutes = [
           ...newAuditEvent(actor, 'member.removed', 'member', before.member_id),
           data: { email, name },
         };
-        const gone = merge(callerGuards, memberWrites(deps.db, before, null));
+        const owner = { kind: 'member', org_id: before.org_id, member_id: before.member_id } as const;
+        const ended = await endSessions(deps.db, owner);
+        const gone = merge(callerGuards, memberWrites(deps.db, before, null), ended);
         if (!(await commitAudited(deps.db, before.org_id, auditEvent, gone))) return CONFLICT;
         deps.forgetCredential(before.member_id);
         return { status: 204 };
@@ -271,7 +249,8 @@ async function requireFree(deps: ApiDeps, { org_id, member_id, email }: Member):
     throw new ApiError('already_exists', 'Another member of the org has this email address.');
 }
 
-async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Member> {
+/** Loads a member that the key may see. @throws ApiError 404 */
+export async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Member> {
   const member = await loadMember(deps.db, principal.org_id, id);
   if (member === null || !maySee(principal, member)) throw notFound();
   return member;
@@ -289,9 +268,9 @@ async function hashed({ passwordCost }: ApiDeps, password: string): Promise<stri
 }
 
 function memberView(member: Member): object {
-  const { member_id, email, name, scopes, pools, disabled, created_at, updated_at } = member;
+  const { member_id, email, name, role = null, scopes, pools, disabled, created_at, updated_at } = member;
   const times = { created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
-  return { member_id, email, name, scopes, pools, disabled, ...times };
+  return { member_id, email, name, role, scopes, pools, disabled, ...times };
 }
 
 function memberResponse(member: Member, status = 200): HttpResponse {

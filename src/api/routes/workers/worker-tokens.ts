@@ -3,6 +3,7 @@
 import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { newCredential } from '../../../store/identity/credential-text.ts';
+import { endSessions, sessionsKey } from '../../../store/identity/sessions.ts';
 import {
   countWorkerTokens,
   revokeWorkerTokens,
@@ -17,6 +18,7 @@ import { changeableWorker } from '../../access/visible.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { closed, text } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { ownerOf } from './worker-access.ts';
 import { WorkerParams } from './workers.schema.ts';
 
 export const workerTokenRoutes = [
@@ -64,7 +66,8 @@ export const workerTokenRoutes = [
     tag: 'Workers',
     operationId: 'revokeWorkerTokens',
     summary: 'Revoke all tokens of a worker',
-    description: 'They are rejected at once, and open streams end.',
+    description:
+      'They are rejected at once, and open streams end. So do sessions of the worker and unused sign-in links.',
     params: WorkerParams,
     responses: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
@@ -73,15 +76,17 @@ export const workerTokenRoutes = [
         const worker = await changeableWorker(deps.db, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-        if (hashes.length === 0) return { status: 204 };
+        const owner = ownerOf(worker);
+        const { sessions, links, ...signedOut } = await endSessions(deps.db, owner);
+        if (hashes.length + sessions + links === 0) return { status: 204 };
         const auditEvent = {
           ...newAuditEvent(actor, 'worker_token.revoked', 'worker', worker.worker_id),
-          data: { tokens_revoked: hashes.length },
+          data: { tokens_revoked: hashes.length, sessions_ended: sessions, links_ended: links },
         };
         const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
-        const change = merge(callerGuards, asFound, tokens);
+        const change = merge(callerGuards, asFound, tokens, signedOut);
         if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
-        for (const hash of hashes) deps.forgetCredential(hash);
+        for (const name of [...hashes, sessionsKey(deps.db, owner)]) deps.forgetCredential(name);
         return { status: 204 };
       });
     },

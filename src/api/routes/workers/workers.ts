@@ -5,6 +5,7 @@ import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { newTrackRecord } from '../../../state/workers/track-record.ts';
 import { drain, type Worker } from '../../../state/workers/worker.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { endSessions, sessionsKey } from '../../../store/identity/sessions.ts';
 import { revokeWorkerTokens } from '../../../store/identity/worker-tokens.ts';
 import { type Change, commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
@@ -28,6 +29,7 @@ import { ApiError, notFound, removalInProgress, throwIfAny } from '../../http/pr
 import { ClientId, closed, described, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
+import { ownerOf } from './worker-access.ts';
 import { isWanted, seenViews } from './worker-list.ts';
 import { workerResponse } from './worker-response.ts';
 import { WorkerFields, WorkerFilters, WorkerParams, WorkerView } from './workers.schema.ts';
@@ -224,7 +226,8 @@ export const workerRoutes = [
     tag: 'Workers',
     operationId: 'deleteWorker',
     summary: 'Remove a worker',
-    description: 'The tokens of the worker are revoked at once; their offers and tasks go back to the queue.',
+    description:
+      'The tokens and sessions of the worker end at once; their offers and tasks go back to the queue.',
     params: WorkerParams,
     responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
@@ -233,13 +236,20 @@ export const workerRoutes = [
         const worker = await changeableWorker(deps.db, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
+        const owner = ownerOf(worker);
+        const { sessions, links, ...signedOut } = await endSessions(deps.db, owner);
         const auditEvent = {
           ...newAuditEvent(actor, 'worker.removed', 'worker', worker.worker_id),
-          data: { name: worker.name, tokens_revoked: tokens.hashes.length },
+          data: {
+            name: worker.name,
+            tokens_revoked: tokens.hashes.length,
+            sessions_ended: sessions,
+            links_ended: links,
+          },
         };
-        const change = merge(callerGuards, workerWrites(deps.db, worker, null), tokens);
+        const change = merge(callerGuards, workerWrites(deps.db, worker, null), tokens, signedOut);
         if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
-        for (const hash of tokens.hashes) deps.forgetCredential(hash);
+        for (const name of [...tokens.hashes, sessionsKey(deps.db, owner)]) deps.forgetCredential(name);
         return { status: 204 };
       });
     },
