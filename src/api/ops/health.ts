@@ -3,7 +3,7 @@
 import type Router from '@koa/router';
 import { type Db, refusalOf } from '../../store/redis/connection.ts';
 import type { Admission } from '../access/admission.ts';
-import { ApiError, notFound } from '../http/problem.ts';
+import { ApiError } from '../http/problem.ts';
 
 /** Longest wait for Redis, ms. */
 const ANSWER_LIMIT = 1000;
@@ -53,7 +53,7 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
 }
 
 /**
- * Adds `/livez`, `/readyz`, `/openapi.json` and `/`, which leads browsers to the console. The first two have no rate limit: otherwise a flood of other
+ * Adds `/livez`, `/readyz` and `/openapi.json`. The first two have no rate limit: otherwise a flood of other
  * requests from the same network would make a healthy process look dead to its health checks.
  */
 export function addOpenRoutes(
@@ -77,12 +77,6 @@ export function addOpenRoutes(
           reason: "Redis' clock has jumped: deadlines and expiries are paused",
         }
       : { status: 'ok' };
-  });
-  router.get('/', (ctx) => {
-    admission.countAnonymous(ctx);
-    // A person who opens the address of the server; to a program the path does not exist.
-    if (ctx.accepts('json', 'html') !== 'html') throw notFound();
-    ctx.redirect('/console');
   });
   router.get('/openapi.json', (ctx) => {
     admission.countAnonymous(ctx);
