@@ -50,7 +50,7 @@ export const queryCheck = checkOf({ coerceTypes: true, allowUnionTypes: true });
 function check(collect: ReturnType<typeof collector>): Check {
   return (value) => {
     const errors = new Map<string, FieldError>();
-    for (const error of collect(value)) {
+    for (const error of withoutUnions(collect(value))) {
       const found = fieldError(error);
       // Only the first error of a field is useful: a wrong type makes all other rules fail too.
       if (!errors.has(found.pointer)) errors.set(found.pointer, found);
@@ -58,6 +58,17 @@ function check(collect: ReturnType<typeof collector>): Check {
     }
     return [...errors.values()];
   };
+}
+
+/**
+ * The errors without those that say no more than that the value fits no alternative of a union, or is not null: the errors
+ * of the other alternatives tell why.
+ */
+function withoutUnions(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const telling = errors.filter(
+    ({ keyword, params }) => keyword !== 'anyOf' && !(keyword === 'type' && params.type === 'null'),
+  );
+  return telling.length === 0 ? errors : telling;
 }
 
 function fieldError(error: ErrorObject): FieldError {
@@ -94,6 +105,13 @@ function fieldError(error: ErrorObject): FieldError {
     case 'maxItems':
     case 'maxProperties':
       return { pointer: error.instancePath, message: sizeFault(error.keyword, Number(error.params.limit)) };
+    case 'type':
+      return { pointer: error.instancePath, message: `must be ${[error.params.type].flat().join(' or ')}` };
+    case 'uniqueItems':
+      return {
+        pointer: error.instancePath,
+        message: `must not repeat an item: ${error.params.i} and ${error.params.j} are the same`,
+      };
     case 'const':
       return { pointer: error.instancePath, message: `must be ${String(error.params.allowedValue)}` };
     default:

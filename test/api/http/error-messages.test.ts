@@ -1,5 +1,6 @@
 // What errors say to a person who meets them for the first time: the rule in words, an example, all faults at once, and a page
 // that explains the code.
+import Type from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ruleOf } from '../../../src/api/http/patterns.ts';
 import { PROBLEMS } from '../../../src/api/http/problem.ts';
@@ -99,6 +100,17 @@ describe('a message says', () => {
       expect.stringContaining('lower-case letters'),
       expect.stringContaining('"uuid", such as'),
     ]);
+  });
+
+  test('what is wrong within an object or null, and not that it is not null', () => {
+    const inner = closed({ c: nullable(Slug), d: Type.Array(Slug, { uniqueItems: true }) });
+    const check = bodyCheck(closed({ a: nullable(inner), b: Type.Unsafe({ type: ['string', 'null'] }) }));
+    expect(check({ a: { c: 'A B', d: ['x', 'y', 'x'] }, b: 1 })).toEqual([
+      { pointer: '/a/c', message: expect.stringContaining('lower-case letters') },
+      { pointer: '/a/d', message: 'must not repeat an item: 0 and 2 are the same' },
+      { pointer: '/b', message: 'must be string or null' },
+    ]);
+    expect(check({ a: 1, b: null })).toEqual([{ pointer: '/a', message: 'must be object' }]);
   });
 });
 
