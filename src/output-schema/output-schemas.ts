@@ -116,6 +116,11 @@ function isJsonSchema(schema: Record<string, unknown>): boolean {
   return Object.hasOwn(schema, 'type') && schema.type === 'object' && isJsonObject(schema.properties);
 }
 
+/** The names of all fields that an output can have, of a shorthand schema; null for a JSON Schema. */
+export function fieldsOf(schema: Record<string, unknown>): string[] | null {
+  return isJsonSchema(schema) ? null : Object.keys(schema);
+}
+
 /** The schema as JSON text with its hash, or the problems of its size. */
 function prepare(schema: Record<string, unknown>): Text | Problem[] {
   const tooDeep = findTooDeep(schema, MAX_SCHEMA_LEVELS);

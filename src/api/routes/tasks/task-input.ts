@@ -102,7 +102,7 @@ async function errorsOf(body: unknown, deps: ApiDeps, principal: Principal): Pro
     ...latencyErrors(body, deps.db.clock.now()),
     ...callbackErrors(deps, body),
     ...reviewErrors(body),
-    ...copiesErrors(at(body, 'output')),
+    ...copiesErrors(body),
     ...stepErrors(at(body, 'requirements')),
     ...exclusionErrors(at(body, 'requirements'), null),
     ...(await outputErrors(deps, body, principal)),

@@ -300,12 +300,31 @@ describe('the body', () => {
     [{ count: 3, agreement: { mode: 'threshold' } }, '/output/copies/agreement/threshold'],
     [{ count: 3, agreement: { mode: 'majority', threshold: 0.5 } }, '/output/copies/agreement/threshold'],
     [{ count: 3, agreement: { mode: 'majority', fields: ['label'] } }, '/output/copies/agreement/fields/0'],
+    [{ count: 3, agreement: { mode: 'majority', fields: ['/lable'] } }, '/output/copies/agreement/fields/0'],
     [{ count: 3, agreement: { mode: 'majority', tolerance: -1 } }, '/output/copies/agreement/tolerance'],
   ])('%j is refused', async (copies, pointer) => {
     const { client } = await createOrg(api);
     const output = { expected_format: 'structured_json', schema: SCHEMA, copies };
     const refused = await client.request('POST', '/v1/tasks', { body: taskBody({ output }) });
     expect(refused.problem.errors?.map((one) => one.pointer)).toEqual([pointer]);
+  });
+
+  it('needs as many named workers as copies', async () => {
+    const { client } = await createOrg(api);
+    const poolId = await createPool(client);
+    const workers: string[] = [];
+    for (let index = 0; index < 2; index += 1)
+      workers.push((await createTestWorker(api, client, { pool_ids: [poolId] })).worker_id);
+    const create = (count: number) => {
+      const copies = { count, agreement: { mode: 'majority' } };
+      const output = { expected_format: 'structured_json', schema: SCHEMA, copies };
+      const body = taskBody({ output, requirements: { worker_ids: workers } });
+      return client.request('POST', '/v1/tasks', { body });
+    };
+    expect((await create(3)).problem.errors).toEqual([
+      { pointer: '/requirements/worker_ids', message: 'must name at least 3 workers, one for each copy' },
+    ]);
+    expect((await create(2)).status).toBe(201);
   });
 
   it('may not ask for automatic approval, nor for fields of a text', async () => {
