@@ -53,6 +53,10 @@ export interface Config {
   readonly inFlight: Readonly<Record<InFlightKind, InFlightLimits>>;
   /** Origin at which clients reach the API; without it OAuth is off. */
   readonly publicUrl: string | undefined;
+  /** The SMTP server for notices, and the sender of its messages; undefined: no e-mail is sent. */
+  readonly mail: { readonly url: string; readonly from: string } | undefined;
+  /** Contact of the operator for push services; undefined: `PUBLIC_URL` if it is https. */
+  readonly vapidSubject: string | undefined;
   /** Where evidence files are stored: a folder or an S3 URL. */
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
@@ -109,6 +113,12 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     faults.push('SECRETS_KEY is required unless Redis is embedded: base64 of 32 random bytes');
   }
 
+  const smtpUrl = read('SMTP_URL', asSmtpUrl, undefined);
+  const mailFrom = read('MAIL_FROM', asMailbox, undefined);
+  if (given('SMTP_URL') && !given('MAIL_FROM')) {
+    faults.push('MAIL_FROM is required with SMTP_URL: the sender, such as BioLayer <work@example.com>');
+  }
+
   const dataDir = read('DATA_DIR', asText, '.data');
   const config: Config = {
     redisUrl: read('REDIS_URL', asRedisUrl, undefined),
@@ -135,6 +145,8 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     },
     inFlight: inFlightLimits((name, usual, least) => read(name, asInteger(least, 1e15), usual)),
     publicUrl: read('PUBLIC_URL', asOrigin, undefined),
+    mail: smtpUrl === undefined || mailFrom === undefined ? undefined : { url: smtpUrl, from: mailFrom },
+    vapidSubject: read('VAPID_SUBJECT', asContact, undefined),
     evidenceStore: read(
       'EVIDENCE_STORE',
       asText,
@@ -214,6 +226,28 @@ function asRedisUrl(text: string): string {
   if (url.hostname === '') throw new Fault('must name a host');
   if (!/^(\/\d*)?$/.test(url.pathname)) throw new Fault('may have no path other than a database number');
   return text;
+}
+
+function asSmtpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'smtp:' && url?.protocol !== 'smtps:') {
+    throw new Fault('must be an smtp:// or smtps:// URL, with user and password if the server asks for them');
+  }
+  if (url.hostname === '') throw new Fault('must name a host');
+  return text;
+}
+
+/** An address, or a name with an address in angle brackets. */
+function asMailbox(text: string): string {
+  if (/^([^<>\p{Cc}]* )?<[^\s<>@]+@[^\s<>@]+>$|^[^\s<>@,]+@[^\s<>@,]+$/u.test(text)) return text;
+  throw new Fault('must be an address, such as work@example.com or BioLayer <work@example.com>');
+}
+
+function asContact(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:' || (url?.protocol === 'mailto:' && /^[^\s@]+@[^\s@]+$/.test(url.pathname)))
+    return text;
+  throw new Fault('must be a mailto: or https: URL, such as mailto:operations@example.com');
 }
 
 function asBaseUrl(text: string): string {

@@ -1,6 +1,7 @@
 // Process type `worker`: runs relay, processors and sweeper. Any number of these processes may run.
 
 import { startProcessors } from './processors/processors.ts';
+import { noticeOptionsOf } from './runtime/notice-options.ts';
 import { preflight } from './runtime/preflight.ts';
 import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
 
@@ -17,6 +18,7 @@ await runProcess(
       sealer,
       webhookAllowedNetworks: config.webhookAllowedNetworks,
       concurrency: config.workerConcurrency,
+      ...noticeOptionsOf(config),
       disableEndpointsAfter: config.webhookDisableAfterHours * 3600_000,
       log,
     });

@@ -7,6 +7,7 @@ import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.
 import { Queues, queuePrefix } from '../queues/queues.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
+import { putOffNotice } from '../store/notices/notices.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
@@ -18,6 +19,9 @@ import { CheckScheduler } from './check-scheduler.ts';
 import { guardJobs, type RunJob, type RunnableJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { LocalJobs } from './local-jobs.ts';
+import { ChannelSender } from './notifications/channel-sender.ts';
+import { Mailer, type MailOptions } from './notifications/mail.ts';
+import { NotificationProcessor } from './notifications/notify.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { StatsTallier } from './stats.ts';
@@ -32,9 +36,15 @@ export interface ProcessorOptions {
   sealer: Sealer;
   /** Networks beyond the public internet that webhooks may go to, CIDR. */
   webhookAllowedNetworks: readonly string[];
-  /** Parallel jobs of the queues that only wait for Redis; `webhooks` runs four times as many and `retries` twice. */
+  /** Parallel jobs of the queues that only wait for Redis; `webhooks` runs four times as many, `retries` and `notifications` twice. */
   concurrency: number;
   log: Log;
+  /** The mail server for notices; without it no e-mail is sent. */
+  mail?: MailOptions | undefined;
+  /** Contact of the operator for push services: a `mailto:` or `https:` URL. */
+  vapidSubject?: string;
+  /** Origin of the pages, for the links of notices. */
+  publicUrl?: string | undefined;
   /** An endpoint is disabled when all deliveries to it have failed for this long, ms. */
   disableEndpointsAfter?: number;
   /** How long a failing delivery delays later events of its task in an ordered endpoint, ms. */
@@ -63,9 +73,13 @@ const LOCK: Record<QueueName, number> = {
   webhooks: 20_000,
   retries: 20_000,
   bulk: 20_000,
+  notifications: 20_000,
 };
 /** Steps of bulk actions at the same time: one, so that it leaves room for other work. */
 const BULK_CONCURRENCY = 1;
+/** Most time for one request to a push service or an incoming webhook, ms: an offer lasts a minute. */
+const NOTICE_TIMEOUT_MS = 5_000;
+const DEFAULT_VAPID_SUBJECT = 'mailto:operator@localhost';
 const STALL_CHECK = 5_000;
 const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 
@@ -97,6 +111,29 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     blockMs: options.orderBlockMs,
   });
 
+  const noticeSender = new WebhookSender({
+    policy: createAddressPolicy(options.webhookAllowedNetworks),
+    now: () => clock.now(),
+    timeoutMs: NOTICE_TIMEOUT_MS,
+    userAgent: 'BioLayer-Notices/1',
+  });
+  const noticeConcurrency = options.concurrency * 2;
+  const notifications = new NotificationProcessor({
+    db,
+    sealer: options.sealer,
+    sender: new ChannelSender({
+      db,
+      sealer: options.sealer,
+      sender: noticeSender,
+      mailer: options.mail && new Mailer(options.mail),
+      vapidSubject: options.vapidSubject ?? DEFAULT_VAPID_SUBJECT,
+      concurrency: noticeConcurrency,
+    }),
+    log,
+    publicUrl: options.publicUrl,
+    concurrency: noticeConcurrency,
+  });
+
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
   // It cannot be sent now: the sweeper adds its next job, not the end of its lease.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
@@ -108,6 +145,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     webhooks: guardJobs(db, 'webhooks', deliver, putOff),
     retries: guardJobs(db, 'retries', deliver, putOff),
     bulk: guardJobs(db, 'bulk', ({ data }, job, token) => runBulkActionJob(db, data, job, token)),
+    notifications: guardJobs(
+      db,
+      'notifications',
+      ({ data }, job, token) => notifications.run(data, job, token),
+      ({ data }) => putOffNotice(db, data),
+    ),
   };
   const { concurrency } = options;
   const atOnce: Record<QueueName, number> = {
@@ -116,6 +159,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     webhooks: deliveryConcurrency,
     retries: deliveryConcurrency / 2,
     bulk: BULK_CONCURRENCY,
+    notifications: noticeConcurrency,
   };
   const workers = QUEUES.map((name) => {
     const lockDuration = options.jobLock ?? LOCK[name];
@@ -171,7 +215,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         relay.close().then(() => local.close()),
         ...workers.map((worker) => worker.close()),
       ]);
-      await Promise.all([sender.close(), schemas.close()]);
+      await Promise.all([sender.close(), noticeSender.close(), schemas.close()]);
       await queues.close();
       clock.stop();
       blocking.disconnect();

@@ -1,7 +1,8 @@
 // The effects of outbox entries. All of them may be repeated: job ids are derived from the entry, and a delivery is
 // enqueued once.
 //
-// 1. Deliveries to the org's endpoints are enqueued, matches are requested, and jobs are added.
+// 1. Deliveries to the org's endpoints are enqueued, notices are added for workers who have channels, matches are requested,
+//    and jobs are added.
 // 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
 //    of one task may be relayed in any order.
 
@@ -12,10 +13,12 @@ import {
   deliveryJob,
   jobsOf,
   matchRequestsOf,
+  noticeJob,
 } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { checkKey, checksOf, isDelayed, mayBeScheduledAgain } from '../state/tasks/scheduled-checks.ts';
+import { addNotices } from '../store/notices/notices.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
@@ -43,6 +46,7 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
     jobs.add(entries.flatMap((entry) => jobsOf(entry, now))),
     requestMatches(deps, entries),
     deliverToEndpoints(deps, entries),
+    notifyWorkers(deps, entries),
   ]);
   await queues.drop(entries.flatMap((entry) => cancelledJobs(entry, now)));
   await Promise.all(entries.map((entry) => restoreJobs(deps, entry, now)));
@@ -66,6 +70,12 @@ async function deliverToEndpoints(
   const targets = await enqueueEndpointDeliveries(db, entries);
   const waits = await Promise.all(targets.map(park));
   await jobs.add(targets.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
+}
+
+/** Adds the notices of the entries, with a job for each. */
+async function notifyWorkers({ db, jobs }: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
+  const notices = await addNotices(db, entries);
+  await jobs.add(notices.map((one) => noticeJob(one)));
 }
 
 /**

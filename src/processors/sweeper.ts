@@ -12,6 +12,7 @@ import {
   checkJob,
   deliveryJob,
   matchingJob,
+  noticeJob,
   orderedJob,
   orphanedReservationJob,
   poolJob,
@@ -138,6 +139,9 @@ export class Sweeper {
       );
       await forEachOverdue(keys.pendingDeliveries, DELIVERY, (member, score) =>
         this.#deliverOverdue(member, score, now, idSuffix),
+      );
+      await forEachOverdue(keys.pendingNotices, THREE_IDS, (member) =>
+        this.#continueNotice(member, idSuffix),
       );
       await forEachOverdue(keys.orphanedReservations, THREE_IDS, (member) =>
         this.#releaseOrphanedReservation(member, idSuffix),
@@ -271,6 +275,12 @@ export class Sweeper {
     const [org_id = '', pool_id = ''] = member.split(' ');
     const about = { org_id, pool_id, at };
     await this.#missing.add([poolJob(about)], poolJob(about, idSuffix));
+  }
+
+  async #continueNotice(member: string, idSuffix: string): Promise<void> {
+    const [org_id = '', worker_id = '', notice_id = ''] = member.split(' ');
+    const about = { org_id, worker_id, notice_id };
+    await this.#missing.add([noticeJob(about)], noticeJob(about, idSuffix));
   }
 
   async #continueReplay(member: string, idSuffix: string): Promise<void> {

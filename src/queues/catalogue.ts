@@ -11,7 +11,7 @@ import {
   type ScheduledCheck,
 } from '../state/tasks/scheduled-checks.ts';
 
-export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const;
+export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** Format version of the job data, except of checks, which have their own; see `read-job.ts`. */
@@ -66,6 +66,14 @@ export interface BulkActionJob {
   bulk_action_id: string;
 }
 
+/** A notice to a worker. */
+export interface NoticeJob {
+  form: typeof JOB_FORM;
+  org_id: string;
+  worker_id: string;
+  notice_id: string;
+}
+
 /** A delivery of one event to the task's callback URL or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof JOB_FORM;
@@ -92,6 +100,7 @@ export interface Jobs {
   webhooks: { name: 'deliver'; data: DeliveryJob };
   retries: { name: 'deliver'; data: DeliveryJob };
   bulk: { name: 'bulk_action'; data: BulkActionJob };
+  notifications: { name: 'notify'; data: NoticeJob };
 }
 
 /** A job to be added to a queue. */
@@ -133,6 +142,14 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
   // A separate queue, so that bulk actions of many orgs do not delay verification and matching.
   bulk: {
     attempts: 1000,
+    backoff: { type: 'custom' },
+    removeOnComplete: { count: 100 },
+    removeOnFail: { age: 7 * DAY, count: 1000 },
+    stackTraceLimit: 3,
+  },
+  // A job tries all channels of a worker. BullMQ's own attempts are only for outages of Redis.
+  notifications: {
+    attempts: 20,
     backoff: { type: 'custom' },
     removeOnComplete: { count: 100 },
     removeOnFail: { age: 7 * DAY, count: 1000 },
@@ -180,6 +197,8 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       return [bulkActionJob(entry)];
     case 'delivery':
       return [deliveryJob(entry, entry.again)];
+    case 'notice':
+      return [noticeJob(entry)];
     case 'task': {
       const { org_id, task_id } = entry;
       return [
@@ -298,6 +317,17 @@ export function bulkActionJob(
   const jobId = `bulk-${bulk_action_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
   const data = { form: JOB_FORM, org_id, bulk_action_id } as const;
   return { queue: 'bulk', name: 'bulk_action', data, opts: { jobId } };
+}
+
+/** The job of a notice. @param idSuffix as in `checkJob` */
+export function noticeJob(
+  about: { org_id: string; worker_id: string; notice_id: string },
+  idSuffix: string | null = null,
+): NewJob {
+  const { org_id, worker_id, notice_id } = about;
+  const jobId = `notice-${notice_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
+  const data = { form: JOB_FORM, org_id, worker_id, notice_id } as const;
+  return { queue: 'notifications', name: 'notify', data, opts: { jobId } };
 }
 
 /** The job of a first attempt. @param idSuffix as in `checkJob`; a manual redelivery also sets it. */

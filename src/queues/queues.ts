@@ -42,6 +42,7 @@ export class Queues {
       webhooks: open('webhooks'),
       retries: open('retries'),
       bulk: open('bulk'),
+      notifications: open('notifications'),
     };
     // The owner of the connection handles its errors. Without a listener here they would end the process.
     for (const queue of Object.values(this.all)) queue.on('error', () => undefined);

@@ -15,6 +15,7 @@ import {
   JOB_FORM,
   type Jobs,
   type MatchingJob,
+  type NoticeJob,
   type PoolJob,
   type QueueName,
   type ReplayJob,
@@ -31,6 +32,7 @@ const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
 const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
 const BULK_ACTION: Shape<BulkActionJob> = { org_id: 'string', bulk_action_id: 'string' };
+const NOTICE: Shape<NoticeJob> = { org_id: 'string', worker_id: 'string', notice_id: 'string' };
 const DELIVERY: Shape<DeliveryJob> = {
   org_id: 'string',
   task_id: 'string',
@@ -68,6 +70,8 @@ const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]
   retries: readDelivery,
   bulk: (name, data) =>
     name === 'bulk_action' ? named(name, readShape<BulkActionJob>(data, BULK_ACTION)) : unknownJob(name),
+  notifications: (name, data) =>
+    name === 'notify' ? named(name, readShape<NoticeJob>(data, NOTICE)) : unknownJob(name),
 };
 
 /**

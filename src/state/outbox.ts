@@ -1,17 +1,21 @@
 // The outbox entries that a commit writes for the relay. An entry holds enough to create every job that follows from
 // the commit without reading another record.
 
+import type { NewNotice } from './notices/notice.ts';
 import { CHECK_FORM, formOfChecks, readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
 /** The format version of entries about bulk actions. The next one of checks has a higher number. */
 const BULK_ACTION_FORM = 4;
+/** The format version of entries about a single notice. */
+const NOTICE_FORM = 5;
 /** The newest format version of entries. An entry without one has version 1. */
-const ENTRY_FORM = Math.max(CHECK_FORM, BULK_ACTION_FORM);
+const ENTRY_FORM = Math.max(CHECK_FORM, NOTICE_FORM);
 
 /** The format version in which an entry is written. */
 export function formOf(entry: OutboxEntry): number {
   if (entry.kind === 'bulk_action') return BULK_ACTION_FORM;
+  if (entry.kind === 'notice') return NOTICE_FORM;
   return entry.kind === 'task' ? formOfChecks([...entry.scheduled, ...entry.cancelled]) : 1;
 }
 
@@ -43,6 +47,8 @@ export type OutboxEntry =
       /** Time of the events, ms. */
       at: number;
       pool: string | null;
+      /** Notices for workers; absent: none. */
+      notices?: NewNotice[];
     }
   | {
       /** A delivery to make now: a manual retry, a replayed event, or a test message. */
@@ -79,6 +85,13 @@ export type OutboxEntry =
       bulk_action_id: string;
     }
   | {
+      /** A test of a channel, or the code that confirms it. */
+      kind: 'notice';
+      org_id: string;
+      worker_id: string;
+      notice_id: string;
+    }
+  | {
       /** A pool was removed. */
       kind: 'pool';
       org_id: string;
@@ -101,6 +114,7 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
     first: 'number',
     at: 'number',
     pool: 'string or null',
+    notices: 'list?',
   },
   delivery: {
     org_id: 'string',
@@ -120,6 +134,7 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
   replay: { org_id: 'string', replay_id: 'string' },
   bulk_action: { org_id: 'string', bulk_action_id: 'string' },
   pool: { org_id: 'string', pool_id: 'string', at: 'number' },
+  notice: { org_id: 'string', worker_id: 'string', notice_id: 'string' },
 };
 
 /**

@@ -473,6 +473,7 @@ describe('a job', () => {
     ['webhooks', 'party', { form: 1, org_id: 'o', task_id: 't', sequence: 1 }],
     ['retries', 'deliver', { form: 1, org_id: 'o', task_id: 't' }],
     ['bulk', 'bulk_action', { form: 1, org_id: 'o' }],
+    ['notifications', 'notify', { form: 1, org_id: 'o', worker_id: 'w' }],
   ] as const)('of %s that is malformed (%s) fails at once and stays visible', async (queue, name, data) => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
@@ -484,7 +485,7 @@ describe('a job', () => {
     });
   });
 
-  it.each(['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const)(
+  it.each(['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const)(
     'of %s whose data are not JSON fails at once, and all others run',
     async (name) => {
       const db = ownStore();
@@ -506,7 +507,7 @@ describe('a job', () => {
   it('of a newer form is left to a newer process: not failed, not run, not retried constantly', async () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
-    for (const name of ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const) {
+    for (const name of ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const) {
       const job = await queues.all[name].add('match', { form: 99, whatever: true });
       await expect.poll(() => job.getState(), SOON).toBe('delayed');
       const left = await queues.all[name].getJob(job.id ?? '');

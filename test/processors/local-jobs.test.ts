@@ -19,7 +19,7 @@ function oneAtATime(queues: Queues) {
     new Promise<void>((resolve, reject) => {
       running.push({ job: job.data.turn, end: (error) => (error ? reject(error) : resolve()) });
     });
-  const runners = { lifecycle: run, sla: run, webhooks: run, retries: run, bulk: run };
+  const runners = { lifecycle: run, sla: run, webhooks: run, retries: run, bulk: run, notifications: run };
   const local = new LocalJobs({ queues, runners, limits: { lifecycle: 1 }, log: ERRORS_ONLY });
   onTestFinished(async () => {
     for (const one of running) one.end();

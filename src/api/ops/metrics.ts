@@ -71,6 +71,16 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     },
   });
   new Gauge({
+    name: 'biolayer_notices_pending',
+    help: 'Notices to workers that are not settled',
+    registers: [registry],
+    async collect() {
+      this.set(
+        await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).pendingNotices))),
+      );
+    },
+  });
+  new Gauge({
     name: 'biolayer_dead_letters',
     help: 'Webhook deliveries that were given up',
     registers: [registry],

@@ -23,6 +23,7 @@ type FieldType =
   | 'boolean?'
   | 'strings'
   | 'list'
+  | 'list?'
   | 'object';
 
 /** The fields of a value and their types. Other fields are not checked. */
@@ -37,6 +38,7 @@ const CHECKS: Record<FieldType, (value: unknown) => boolean> = {
   'boolean?': (value) => value === undefined || typeof value === 'boolean',
   strings: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
   list: Array.isArray,
+  'list?': (value) => value === undefined || Array.isArray(value),
   object: isObject,
 };
 

@@ -1,5 +1,6 @@
 // What a change of a task writes: its record, history, indexes, feed entry, deliveries and outbox entry.
 
+import { noticesOf } from '../../state/notices/notice.ts';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { sampleOf } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
@@ -166,7 +167,8 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   if (told.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), told));
   const scheduled = checksToSchedule(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);
-  if (scheduled.length + cancelled.length + told.length > 0) {
+  const notices = noticesOf(was, task, events);
+  if (scheduled.length + cancelled.length + told.length + notices.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
@@ -179,6 +181,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
       first: told[0]?.sequence ?? 0,
       at: task.updated_at,
       pool: poolOf(task),
+      ...(notices.length > 0 && { notices }),
     };
     writes.push(outboxWrite(keys.outbox, entry));
   }

@@ -15,6 +15,8 @@ import {
   webhookSecretContext,
   withSigningSecrets,
 } from '../identity/orgs.ts';
+import { channelContext, channelsWrites, loadChannels } from '../notices/channels.ts';
+import { resealVapidKeys } from '../notices/vapid-keys.ts';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, ContendedError, updateWithRetry } from '../redis/contention.ts';
@@ -44,8 +46,10 @@ export interface Resealed {
 export const SEALED_KINDS = [
   'audit_signing_key',
   'oauth_settings',
+  'vapid_keys',
   'webhook_secret',
   'webhook_endpoint',
+  'notification_channels',
   'task',
 ] as const;
 
@@ -54,7 +58,7 @@ export interface Lost {
   kind: (typeof SEALED_KINDS)[number];
   /** Id of its tenant; null for a record of the whole installation. */
   tenant: string | null;
-  /** Id of the endpoint or task; null for the other kinds. */
+  /** Id of the endpoint, worker or task; null for the other kinds. */
   id: string | null;
   /** Id of the key that sealed it; null when it names none. */
   key_id: string | null;
@@ -77,6 +81,7 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
       await Promise.all([
         tryReseal(db, 'audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
         tryReseal(db, 'oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
+        tryReseal(db, 'vapid_keys', null, null, () => resealVapidKeys(db, sealer)),
       ]),
     );
   let [from = '', task = ''] = (after ?? '').split(' ');
@@ -130,11 +135,9 @@ async function tryReseal(
 function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | null): string {
   if (tenant === null) return kind;
   const keys = orgKeysOf(db.prefix, tenant);
-  return kind === 'webhook_secret' || id === null
-    ? keys.org
-    : kind === 'task'
-      ? keys.task(id)
-      : keys.endpoint(id);
+  if (id === null) return keys.org;
+  if (kind === 'task') return keys.task(id);
+  return kind === 'notification_channels' ? keys.notificationChannels(id) : keys.endpoint(id);
 }
 
 async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {
@@ -142,10 +145,16 @@ async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outc
   const ids = await nullIfUnreadable(db, () =>
     fetched(keys.index('endpoints'), db.redis.zrange(keys.index('endpoints'), 0, '-1')),
   );
+  const workers = await nullIfUnreadable(db, () =>
+    fetched(keys.notifiedWorkers, db.redis.smembers(keys.notifiedWorkers)),
+  );
   return Promise.all([
     tryReseal(db, 'webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
     ...(ids ?? []).map((id) =>
       tryReseal(db, 'webhook_endpoint', tenantId, id, () => resealEndpoint(db, sealer, tenantId, id)),
+    ),
+    ...(workers ?? []).map((id) =>
+      tryReseal(db, 'notification_channels', tenantId, id, () => resealChannels(db, sealer, tenantId, id)),
     ),
   ]);
 }
@@ -177,6 +186,20 @@ async function resealEndpoint(db: Db, sealer: Sealer, org_id: string, endpoint_i
     if (JSON.stringify({ ...after, version: before.version }) === JSON.stringify(before)) return false;
     if (await commit(db.redis, endpointWrites(db, before, after))) return true;
     return CONFLICT;
+  });
+}
+
+async function resealChannels(db: Db, sealer: Sealer, org_id: string, worker_id: string): Promise<boolean> {
+  return updateWithRetry('notification channels', async () => {
+    const before = await loadChannels(db, org_id, worker_id);
+    const channels = before.channels.map((one) => {
+      const renew = (sealed: string) => sealer.renew(sealed, channelContext(before, one.channel_id));
+      const code = one.code && { ...one.code, sealed: renew(one.code.sealed) };
+      return { ...one, code, sealed: one.sealed === null ? null : renew(one.sealed) };
+    });
+    if (JSON.stringify(channels) === JSON.stringify(before.channels)) return false;
+    const after = { ...before, channels, version: before.version + 1 };
+    return (await commit(db.redis, channelsWrites(db, before, after))) ? true : CONFLICT;
   });
 }
 

@@ -21,6 +21,7 @@ import {
 import type { Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
+import { noticePurge } from '../notices/notices.ts';
 import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { idTime } from '../redis/ids.ts';
@@ -235,7 +236,8 @@ async function referenceWrites(db: Db, task: Task, history: readonly HistoryEntr
   const logs = await Promise.all(
     [...new Set(offers.map((one) => one.worker_id))].map(async (id): Promise<Write[]> => {
       const entries = await findInLog(db, task.org_id, id, task.task_id);
-      return entries.length === 0 ? [] : [['XDEL', keys.workerLog(id), ...entries]];
+      const notices = await noticePurge(db, task.org_id, id, task.task_id);
+      return entries.length === 0 ? notices : [['XDEL', keys.workerLog(id), ...entries], ...notices];
     }),
   );
   return [

@@ -43,6 +43,8 @@ export function partitionKeys(prefix: string, partition: string) {
     dead: `${base}:dead`,
     /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of pending deliveries, by when the next attempt is due. */
     pendingDeliveries: `${base}:pending-deliveries`,
+    /** Sorted set: `<org> <worker> <notice>` of notices that are not settled, by when their next step is due. */
+    pendingNotices: `${base}:pending-notices`,
     /** Sorted set: `<org> <replay>` of running replays, by when their next step is due. */
     replays: `${base}:replays`,
     /** Sorted set: `<org> <bulk action>` of those that run, by when their next step is due. */
@@ -157,6 +159,12 @@ function orgKeys(prefix: string, orgId: string) {
     sessions: (owner: string) => `${base}:sessions:${owner}`,
     /** Sorted set: hashes of unused sign-in links, likewise. */
     signInLinks: (owner: string) => `${base}:sign-in-links:${owner}`,
+    /** Hash: a plain record, the notification channels of a worker. */
+    notificationChannels: (workerId: string) => `${base}:notification-channels:${workerId}`,
+    /** Set: ids of the workers who have notification channels. */
+    notifiedWorkers: `${base}:notified-workers`,
+    /** Hash: id → notice to a worker as JSON. */
+    notices: (workerId: string) => `${base}:notices:${workerId}`,
     pool: (id: string) => `${base}:pool:${id}`,
     /** Hash: a plain record (see `records.ts`); `u`, when the key was last used (ms). */
     apiKey: (id: string) => `${base}:key:${id}`,

@@ -57,6 +57,11 @@ export function workerWrites(db: Db, before: Worker | null, after: Worker | null
   if (after === null) {
     writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
     writes.push(['DEL', keys.workerLog(worker.worker_id)]);
+    writes.push(
+      ['DEL', keys.notificationChannels(worker.worker_id)],
+      ['DEL', keys.notices(worker.worker_id)],
+    );
+    writes.push(['SREM', keys.notifiedWorkers, worker.worker_id]);
     writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
     if (worker.reservations.length > 0)
       writes.push(['SADD', keys.removedWorkerTasks(worker.worker_id), ...worker.reservations]);

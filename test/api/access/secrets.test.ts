@@ -179,7 +179,7 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
     answers.push(await client.request('GET', place));
   answers.push(
     ...(await Promise.all(
-      ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'].flatMap((queue) =>
+      ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'].flatMap((queue) =>
         ['latest', 'completed', 'failed', 'delayed'].map((status) =>
           api.operator.request(
             'GET',

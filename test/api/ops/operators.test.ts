@@ -126,6 +126,7 @@ describe('the board', () => {
     expect((await look()).queues.map((one) => one.name).sort()).toEqual([
       'bulk',
       'lifecycle',
+      'notifications',
       'retries',
       'sla',
       'webhooks',
