@@ -6,6 +6,7 @@ import { startProcessors } from './processors/processors.ts';
 import { ensureDemoOrg } from './runtime/demo-org.ts';
 import { startEmbeddedRedis } from './runtime/embedded-redis.ts';
 import { embeddedSecrets } from './runtime/embedded-secrets.ts';
+import { noticeOptionsOf } from './runtime/notice-options.ts';
 import { preflight } from './runtime/preflight.ts';
 import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
 import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
@@ -50,6 +51,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     quotas,
     storageQuotas,
     inFlight,
+    mail: config.mail,
     // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.
     publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
     evidenceStore,
@@ -63,6 +65,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     webhookAllowedNetworks,
     disableEndpointsAfter: webhookDisableAfterHours * 3600_000,
     concurrency,
+    ...noticeOptionsOf({ ...config, publicUrl: config.publicUrl ?? web.url }),
     log,
   });
   closeOnSignal(log, async () => {

@@ -6,7 +6,10 @@ import { defineConfig } from 'vitepress';
 const FOLDER = join(import.meta.dirname, '..');
 
 const GROUPS: [title: string, pages: string[]][] = [
-  ['Use it', ['sdk', 'mcp', 'lifecycle', 'output-schemas', 'supervision', 'webhooks', 'streams', 'errors']],
+  [
+    'Use it',
+    ['sdk', 'mcp', 'lifecycle', 'output-schemas', 'supervision', 'notices', 'webhooks', 'streams', 'errors'],
+  ],
   ['Secure it', ['oauth', 'security', 'audit']],
   ['Run it', ['operations', 'performance', 'architecture']],
 ];

@@ -33,6 +33,8 @@ export interface ApiDeps {
   usage: Usage;
   /** The store of evidence files. */
   evidence: EvidenceFiles;
+  /** Whether notices can be sent by e-mail. */
+  sendsMail: boolean;
   /** Drops cached credentials by their hash or the id of their client, member or issuer, so that a revocation takes effect at once. */
   forgetCredential(name: string): void;
   /** Whether the tenant has task types, or had some; at most a second old. */

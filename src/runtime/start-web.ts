@@ -93,6 +93,8 @@ export interface WebOptions {
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
+  /** The mail server for notices, if there is one; the web process only tells that e-mail can be used. */
+  mail?: { url: string } | undefined;
   log: Logger;
 }
 
@@ -155,6 +157,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     sealer: options.sealer,
     addressPolicy: createAddressPolicy(options.webhookAllowedNetworks),
     evidence,
+    sendsMail: options.mail !== undefined,
     operatorToken: options.operatorToken,
     trustedProxies: options.trustedProxies ?? [],
     corsOrigins: options.corsOrigins ?? [],

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { afterAll } from 'vitest';
-import { startProcessors } from '../../src/processors/processors.ts';
+import { type ProcessorOptions, startProcessors } from '../../src/processors/processors.ts';
 import { type RunningApi, startWeb, type WebOptions } from '../../src/runtime/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
@@ -31,6 +31,8 @@ export interface ApiOptions {
   web?: Partial<WebOptions>;
   /** Default: `OPERATOR_TOKEN`; null for none. */
   operatorToken?: string | null;
+  /** Mail server, links and contact of notices, for API and processors. */
+  notices?: Pick<ProcessorOptions, 'mail' | 'vapidSubject' | 'publicUrl'>;
   /** Log of API and processors. */
   log?: Logger;
   /** Whether to run the processors in this process too. */
@@ -76,9 +78,12 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     operatorToken: operatorToken ?? undefined,
     evidenceStore: evidence,
     passwordCost: QUICK_PASSWORDS,
+    mail: options.notices?.mail,
     ...options.web,
   });
-  const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;
+  const processors = options.processors
+    ? await startProcessors({ ...common, ...options.notices, concurrency: 20 })
+    : null;
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
   const check = await documentedAnswers(web.url);

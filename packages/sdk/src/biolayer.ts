@@ -57,6 +57,7 @@ export class BioLayer {
   readonly taskTypes: Resource<Table['taskTypes']>;
   readonly pools: Resource<Table['pools']>;
   readonly workers: Resource<Table['workers']>;
+  readonly notificationChannels: Resource<Table['notificationChannels']>;
   readonly webhookEndpoints: Resource<Table['webhookEndpoints']>;
   readonly deliveries: Resource<Table['deliveries']>;
   readonly webhookSecret: Resource<Table['webhookSecret']>;
@@ -86,6 +87,7 @@ export class BioLayer {
     this.taskTypes = of('taskTypes');
     this.pools = of('pools');
     this.workers = of('workers');
+    this.notificationChannels = of('notificationChannels');
     this.webhookEndpoints = of('webhookEndpoints');
     this.deliveries = of('deliveries');
     this.webhookSecret = of('webhookSecret');

@@ -110,6 +110,8 @@ export const RESOURCES = {
     listSessions: ['listWorkerSessions', 'worker_id'],
     /** Sign a worker out everywhere. */
     endSessions: ['endWorkerSessions', 'worker_id'],
+    /** List the notices that a worker was sent. */
+    listNotifications: ['listWorkerNotifications', 'worker_id'],
   },
   /** What a worker does, with a worker token. */
   worker: {
@@ -155,6 +157,29 @@ export const RESOURCES = {
     listEvidence: ['listUploadedEvidence', 'task_id'],
     /** Upload a file for one of my tasks. */
     uploadEvidence: ['uploadEvidence', 'task_id'],
+    /** List the notices that I was sent. */
+    listNotifications: ['listOwnNotifications'],
+  },
+  /** The notification channels of a worker, with a worker token. */
+  notificationChannels: {
+    /** List my notification channels. */
+    list: ['listNotificationChannels'],
+    /** Add a notification channel. */
+    create: ['createNotificationChannel'],
+    /** Retrieve a notification channel. */
+    get: ['getNotificationChannel', 'channel_id'],
+    /** Update a notification channel. */
+    update: ['updateNotificationChannel', 'channel_id'],
+    /** Remove a notification channel. */
+    delete: ['deleteNotificationChannel', 'channel_id'],
+    /** Confirm the address of a channel. */
+    confirm: ['confirmNotificationChannel', 'channel_id'],
+    /** Send another code to the address of a channel. */
+    sendCode: ['sendNotificationChannelCode', 'channel_id'],
+    /** Send a test notice through a channel. */
+    test: ['testNotificationChannel', 'channel_id'],
+    /** Retrieve the public key for Web Push. */
+    getWebPushKey: ['getWebPushKey'],
   },
   /** Events of the org. */
   events: {

@@ -137,6 +137,10 @@ export const ERROR_GUIDE: Readonly<Record<ProblemCode, { cause: string; remedy: 
     cause: 'The webhook endpoint is disabled or was removed.',
     remedy: 'Enable it first, or create another one.',
   },
+  channel_not_usable: {
+    cause: 'The notification channel is disabled, or its address is not confirmed yet.',
+    remedy: 'Enable the channel, or confirm the address with the code that was sent to it.',
+  },
   replay_in_progress: {
     cause: 'The endpoint has a running replay.',
     remedy: 'Wait until it ends, or cancel it.',

@@ -47,6 +47,7 @@ export const PROBLEMS = {
   worker_not_eligible: [409, 'Worker not eligible'],
   delivery_in_progress: [409, 'Delivery in progress'],
   endpoint_unavailable: [409, 'Endpoint unavailable'],
+  channel_not_usable: [409, 'Channel not usable'],
   replay_in_progress: [409, 'Replay in progress'],
   removal_in_progress: [409, 'Removal in progress'],
   conflict: [409, 'Conflict'],

@@ -11,6 +11,7 @@ export const TAGS = {
   Pools: 'Groups of workers with their own offer settings.',
   Workers: 'The people who do tasks, as integrators manage them.',
   Worker: 'What a worker does with their own token: offers, tasks, drafts and availability.',
+  Notifications: 'Channels through which workers hear of offers and tasks, and what was sent.',
   Webhooks: 'Endpoints that receive events, their deliveries and replays.',
   'API keys': 'Credentials of software, with scopes and pools.',
   OAuth: 'OAuth clients, and external issuers of access tokens.',

@@ -11,6 +11,9 @@ import { memberSessionRoutes } from './identity/member-sessions.ts';
 import { memberRoutes } from './identity/members.ts';
 import { oauthClientRoutes } from './identity/oauth-clients.ts';
 import { orgRoutes } from './identity/orgs.ts';
+import { notificationChannelRoutes } from './notifications/channels.ts';
+import { confirmationRoutes } from './notifications/confirmation.ts';
+import { noticeRoutes } from './notifications/notices.ts';
 import { clockRoutes } from './ops/clock.ts';
 import { deadEntryRoutes } from './ops/dead-entries.ts';
 import { secretRoutes } from './ops/secrets.ts';
@@ -60,6 +63,9 @@ export const ROUTES: readonly Route[] = [
   ...workerOfferRoutes,
   ...workerTaskRoutes,
   ...workerDraftRoutes,
+  ...notificationChannelRoutes,
+  ...confirmationRoutes,
+  ...noticeRoutes,
   ...messageRoutes,
   ...workerMessageRoutes,
   ...workerReportRoutes,

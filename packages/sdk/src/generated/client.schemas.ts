@@ -63,7 +63,7 @@ export type Problem = {
     /**
      * Stable; `type` and `title` follow from it
      */
-    code: "malformed_request" | "malformed_json" | "malformed_body" | "invalid_header" | "invalid_query" | "invalid_cursor" | "invalid_credential" | "insufficient_scope" | "pool_forbidden" | "org_mismatch" | "ip_not_allowed" | "origin_not_allowed" | "org_suspended" | "live_key_required" | "not_found" | "method_not_allowed" | "request_timeout" | "invalid_transition" | "task_not_cancellable" | "offer_not_pending" | "idempotency_in_flight" | "idempotency_answer_lost" | "question_open" | "question_not_open" | "task_not_rejected" | "already_disputed" | "dispute_too_late" | "dispute_not_open" | "already_exists" | "would_lock_out" | "worker_not_eligible" | "delivery_in_progress" | "endpoint_unavailable" | "replay_in_progress" | "removal_in_progress" | "conflict" | "version_mismatch" | "body_too_large" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "quota_exceeded" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "unavailable";
+    code: "malformed_request" | "malformed_json" | "malformed_body" | "invalid_header" | "invalid_query" | "invalid_cursor" | "invalid_credential" | "insufficient_scope" | "pool_forbidden" | "org_mismatch" | "ip_not_allowed" | "origin_not_allowed" | "org_suspended" | "live_key_required" | "not_found" | "method_not_allowed" | "request_timeout" | "invalid_transition" | "task_not_cancellable" | "offer_not_pending" | "idempotency_in_flight" | "idempotency_answer_lost" | "question_open" | "question_not_open" | "task_not_rejected" | "already_disputed" | "dispute_too_late" | "dispute_not_open" | "already_exists" | "would_lock_out" | "worker_not_eligible" | "delivery_in_progress" | "endpoint_unavailable" | "channel_not_usable" | "replay_in_progress" | "removal_in_progress" | "conflict" | "version_mismatch" | "body_too_large" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "quota_exceeded" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "unavailable";
     /**
      * Id of the request, as in the header `Request-Id`
      */
@@ -6101,6 +6101,409 @@ export type SaveDraftRequest = {
 };
 
 /**
+ * Why and since when nothing is sent
+ */
+export type NotificationChannelDisabled = {
+    /**
+     * manual: by a request. gone: the receiver says that the channel no longer exists
+     */
+    reason: "manual" | "gone";
+    /**
+     * When it was disabled
+     * @format date-time
+     */
+    at: string;
+};
+
+/**
+ * A daily period without notices
+ */
+export type QuietHours = {
+    /**
+     * Time of day, `HH:MM`
+     * @pattern ^([01][0-9]|2[0-3]):[0-5][0-9]$
+     */
+    start: string;
+    /**
+     * Time of day, `HH:MM`; earlier than `start` when they span midnight
+     * @pattern ^([01][0-9]|2[0-3]):[0-5][0-9]$
+     */
+    end: string;
+    /**
+     * Name in the IANA time zone database
+     * @minLength 1
+     * @maxLength 64
+     */
+    time_zone: string;
+    /**
+     * Whether notices of `critical` tasks are sent all the same
+     */
+    allow_critical: boolean;
+};
+
+/**
+ * A way in which a worker hears of offers and tasks
+ */
+export type NotificationChannel = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+    /**
+     * Kind of channel
+     */
+    kind: "web_push" | "email" | "slack";
+    /**
+     * What I call it, such as the device; plain text
+     * @maxLength 100
+     */
+    name: string;
+    /**
+     * The address, or the host of the push service or incoming webhook
+     */
+    target: string;
+    /**
+     * Language of its notices
+     */
+    language: "en" | "de";
+    /**
+     * Whether notices are sent through it
+     */
+    enabled: boolean;
+    /**
+     * Why and since when nothing is sent; null while enabled
+     */
+    disabled: NotificationChannelDisabled | null;
+    /**
+     * Whether the address is confirmed; always true for other kinds. No notices before
+     */
+    confirmed: boolean;
+    /**
+     * Null for none
+     */
+    quiet_hours: QuietHours | null;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+};
+
+export type NotificationChannelPage = {
+    /**
+     * The items of the page
+     */
+    data: NotificationChannel[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+/**
+ * Keys that notices are encrypted with
+ */
+export type PushSubscriptionKeys = {
+    /**
+     * Public key of the browser, base64url
+     * @maxLength 200
+     */
+    p256dh: string;
+    /**
+     * Authentication secret, base64url
+     * @maxLength 100
+     */
+    auth: string;
+};
+
+/**
+ * A subscription as `PushSubscription.toJSON()` gives it; stored encrypted and never shown
+ */
+export type PushSubscription = {
+    /**
+     * URL of the push service
+     * @maxLength 2048
+     */
+    endpoint: string;
+    keys: PushSubscriptionKeys;
+    /**
+     * Not used
+     */
+    expirationTime?: number | null;
+};
+
+/**
+ * A daily period without notices
+ */
+export type QuietHoursInput = {
+    /**
+     * Time of day, `HH:MM`
+     * @pattern ^([01][0-9]|2[0-3]):[0-5][0-9]$
+     */
+    start: string;
+    /**
+     * Time of day, `HH:MM`; earlier than `start` when they span midnight
+     * @pattern ^([01][0-9]|2[0-3]):[0-5][0-9]$
+     */
+    end: string;
+    /**
+     * Name in the IANA time zone database
+     * @minLength 1
+     * @maxLength 64
+     */
+    time_zone: string;
+    /**
+     * Whether notices of `critical` tasks are sent all the same
+     */
+    allow_critical?: boolean;
+};
+
+/**
+ * Web Push to a browser
+ */
+export type WebPushChannelInput = {
+    /**
+     * Kind of channel
+     */
+    kind: "web_push";
+    subscription: PushSubscription;
+    /**
+     * What I call it, such as the device; plain text
+     * @maxLength 100
+     */
+    name?: string;
+    /**
+     * Language of its notices
+     */
+    language?: "en" | "de";
+    /**
+     * Whether notices are sent through it
+     */
+    enabled?: boolean;
+    /**
+     * Null for none
+     */
+    quiet_hours?: QuietHoursInput | null;
+};
+
+/**
+ * E-mail to an address
+ */
+export type EmailChannelInput = {
+    /**
+     * Kind of channel
+     */
+    kind: "email";
+    /**
+     * Address; it gets a code that confirms it
+     * @maxLength 254
+     * @format email
+     */
+    address: string;
+    /**
+     * What I call it, such as the device; plain text
+     * @maxLength 100
+     */
+    name?: string;
+    /**
+     * Language of its notices
+     */
+    language?: "en" | "de";
+    /**
+     * Whether notices are sent through it
+     */
+    enabled?: boolean;
+    /**
+     * Null for none
+     */
+    quiet_hours?: QuietHoursInput | null;
+};
+
+/**
+ * A Slack-compatible incoming webhook
+ */
+export type SlackChannelInput = {
+    /**
+     * Kind of channel
+     */
+    kind: "slack";
+    /**
+     * https URL of the incoming webhook; stored encrypted and never shown
+     * @maxLength 2048
+     */
+    url: string;
+    /**
+     * What I call it, such as the device; plain text
+     * @maxLength 100
+     */
+    name?: string;
+    /**
+     * Language of its notices
+     */
+    language?: "en" | "de";
+    /**
+     * Whether notices are sent through it
+     */
+    enabled?: boolean;
+    /**
+     * Null for none
+     */
+    quiet_hours?: QuietHoursInput | null;
+};
+
+/**
+ * A channel of one of the kinds
+ */
+export type CreateNotificationChannelRequest = WebPushChannelInput | EmailChannelInput | SlackChannelInput;
+
+export type GetWebPushKeyResponse = {
+    /**
+     * Point on P-256, base64url
+     */
+    public_key: string;
+};
+
+export type UpdateNotificationChannelRequest = {
+    /**
+     * What I call it, such as the device; plain text
+     * @maxLength 100
+     */
+    name?: string;
+    /**
+     * Language of its notices
+     */
+    language?: "en" | "de";
+    /**
+     * Whether notices are sent through it
+     */
+    enabled?: boolean;
+    /**
+     * Null for none
+     */
+    quiet_hours?: QuietHoursInput | null;
+    /**
+     * Place in the order in which channels are tried, from 1
+     * @minimum 1
+     * @maximum 10
+     */
+    position?: number;
+};
+
+export type ConfirmNotificationChannelRequest = {
+    /**
+     * The code that was sent to the address
+     * @pattern ^[0-9]{6}$
+     */
+    code: string;
+};
+
+export type SendNotificationChannelCodeResponse = {
+    /**
+     * Id of the notice
+     * @format uuid
+     */
+    notice_id: string;
+};
+
+export type TestNotificationChannelResponse = {
+    /**
+     * Id of the notice
+     * @format uuid
+     */
+    notice_id: string;
+};
+
+/**
+ * An attempt to send a notice through a channel
+ */
+export type NotificationAttempt = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+    /**
+     * Kind of the channel
+     */
+    channel: "web_push" | "email" | "slack";
+    /**
+     * When it began
+     * @format date-time
+     */
+    at: string;
+    /**
+     * sending: under way, or its end is not known
+     */
+    outcome: "sending" | "sent" | "failed";
+    /**
+     * Why it failed; null otherwise
+     */
+    error: string | null;
+};
+
+/**
+ * A notice to a worker, with its outcome
+ */
+export type Notification = {
+    /**
+     * Id of the notice
+     * @format uuid
+     */
+    notice_id: string;
+    /**
+     * What it tells of
+     */
+    kind: "offer" | "assigned" | "rework" | "message" | "confirmation" | "test";
+    /**
+     * Id of the task; null for a test or a code
+     * @format uuid
+     */
+    task_id: string | null;
+    /**
+     * failed: no channel has taken it
+     */
+    status: "pending" | "sent" | "failed" | "not_sent";
+    /**
+     * Why it was not sent; null otherwise
+     */
+    reason: ("no_longer_relevant" | "quiet_hours" | "no_channel") | null;
+    /**
+     * Attempts, oldest first
+     */
+    attempts: NotificationAttempt[];
+    /**
+     * When what it tells of happened
+     * @format date-time
+     */
+    created_at: string;
+};
+
+export type NotificationPage = {
+    /**
+     * The items of the page
+     */
+    data: Notification[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+/**
  * A message between the worker of a task and its requester
  */
 export type Message = {
@@ -8268,7 +8671,7 @@ export type LostSecret = {
     /**
      * What the secret belongs to
      */
-    kind: "audit_signing_key" | "oauth_settings" | "webhook_secret" | "webhook_endpoint" | "task";
+    kind: "audit_signing_key" | "oauth_settings" | "vapid_keys" | "webhook_secret" | "webhook_endpoint" | "notification_channels" | "task";
     /**
      * Id of the org; null for none
      */
@@ -10552,6 +10955,27 @@ export function isWorkerStreamEvent(value: WorkerFeedStreamEvent): value is Work
  */
 export function isResetStreamEvent(value: WorkerFeedStreamEvent): value is ResetStreamEvent {
     return (value as Record<string, unknown>)["event"] === "reset";
+}
+
+/**
+ * Narrow a `CreateNotificationChannelRequest` to `WebPushChannelInput` via its `kind` discriminant.
+ */
+export function isWebPushChannelInput(value: CreateNotificationChannelRequest): value is WebPushChannelInput {
+    return (value as Record<string, unknown>)["kind"] === "web_push";
+}
+
+/**
+ * Narrow a `CreateNotificationChannelRequest` to `EmailChannelInput` via its `kind` discriminant.
+ */
+export function isEmailChannelInput(value: CreateNotificationChannelRequest): value is EmailChannelInput {
+    return (value as Record<string, unknown>)["kind"] === "email";
+}
+
+/**
+ * Narrow a `CreateNotificationChannelRequest` to `SlackChannelInput` via its `kind` discriminant.
+ */
+export function isSlackChannelInput(value: CreateNotificationChannelRequest): value is SlackChannelInput {
+    return (value as Record<string, unknown>)["kind"] === "slack";
 }
 
 /**

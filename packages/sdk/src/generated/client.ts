@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -1939,6 +1939,343 @@ export type DeleteDraftResponseHeaders = {
 export type DeleteDraftVariables = {
     path: DeleteDraftPath;
     headers?: DeleteDraftHeaders;
+};
+
+export type ListNotificationChannelsResult = NotificationChannelPage;
+
+export type ListNotificationChannelsError = Problem;
+
+export type ListNotificationChannelsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type CreateNotificationChannelResult = NotificationChannel;
+
+export type CreateNotificationChannelError = Problem;
+
+export type CreateNotificationChannelBody = CreateNotificationChannelRequest;
+
+export type CreateNotificationChannelHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+};
+
+export type CreateNotificationChannelResponseHeaders = {
+    requestId?: string;
+    etag?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type CreateNotificationChannelVariables = {
+    body: CreateNotificationChannelBody;
+    headers?: CreateNotificationChannelHeaders;
+};
+
+export type GetWebPushKeyResult = GetWebPushKeyResponse;
+
+export type GetWebPushKeyError = Problem;
+
+export type GetWebPushKeyResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type GetNotificationChannelResult = NotificationChannel;
+
+export type GetNotificationChannelError = Problem;
+
+export type GetNotificationChannelPath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type GetNotificationChannelHeaders = {
+    /**
+     * The `ETag` that the caller has; 304 while it is still the same
+     */
+    "If-None-Match"?: string;
+};
+
+export type GetNotificationChannelResponseHeaders = {
+    requestId?: string;
+    etag?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type GetNotificationChannelVariables = {
+    path: GetNotificationChannelPath;
+    headers?: GetNotificationChannelHeaders;
+};
+
+export type DeleteNotificationChannelResult = void;
+
+export type DeleteNotificationChannelError = Problem;
+
+export type DeleteNotificationChannelPath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type DeleteNotificationChannelHeaders = {
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type DeleteNotificationChannelResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type DeleteNotificationChannelVariables = {
+    path: DeleteNotificationChannelPath;
+    headers?: DeleteNotificationChannelHeaders;
+};
+
+export type UpdateNotificationChannelResult = NotificationChannel;
+
+export type UpdateNotificationChannelError = Problem;
+
+export type UpdateNotificationChannelPath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type UpdateNotificationChannelBody = UpdateNotificationChannelRequest;
+
+export type UpdateNotificationChannelHeaders = {
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type UpdateNotificationChannelResponseHeaders = {
+    requestId?: string;
+    etag?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type UpdateNotificationChannelVariables = {
+    path: UpdateNotificationChannelPath;
+    body: UpdateNotificationChannelBody;
+    headers?: UpdateNotificationChannelHeaders;
+};
+
+export type ConfirmNotificationChannelResult = NotificationChannel;
+
+export type ConfirmNotificationChannelError = Problem;
+
+export type ConfirmNotificationChannelPath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type ConfirmNotificationChannelBody = ConfirmNotificationChannelRequest;
+
+export type ConfirmNotificationChannelHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type ConfirmNotificationChannelResponseHeaders = {
+    requestId?: string;
+    etag?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type ConfirmNotificationChannelVariables = {
+    path: ConfirmNotificationChannelPath;
+    body: ConfirmNotificationChannelBody;
+    headers?: ConfirmNotificationChannelHeaders;
+};
+
+export type SendNotificationChannelCodeResult = SendNotificationChannelCodeResponse;
+
+export type SendNotificationChannelCodeError = Problem;
+
+export type SendNotificationChannelCodePath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type SendNotificationChannelCodeBody = {};
+
+export type SendNotificationChannelCodeHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type SendNotificationChannelCodeResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type SendNotificationChannelCodeVariables = {
+    path: SendNotificationChannelCodePath;
+    body?: SendNotificationChannelCodeBody;
+    headers?: SendNotificationChannelCodeHeaders;
+};
+
+export type TestNotificationChannelResult = TestNotificationChannelResponse;
+
+export type TestNotificationChannelError = Problem;
+
+export type TestNotificationChannelPath = {
+    /**
+     * Id of the channel
+     * @format uuid
+     */
+    channel_id: string;
+};
+
+export type TestNotificationChannelBody = {};
+
+export type TestNotificationChannelHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type TestNotificationChannelResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type TestNotificationChannelVariables = {
+    path: TestNotificationChannelPath;
+    body?: TestNotificationChannelBody;
+    headers?: TestNotificationChannelHeaders;
+};
+
+export type ListOwnNotificationsResult = NotificationPage;
+
+export type ListOwnNotificationsError = Problem;
+
+export type ListOwnNotificationsQuery = {
+    /**
+     * Most items of the page
+     * @minimum 1
+     * @maximum 200
+     */
+    limit?: number;
+    /**
+     * `next_cursor` of the previous page, with the same filters; default: the first page
+     * @maxLength 1000
+     */
+    cursor?: string;
+    /**
+     * By creation; `desc` starts with the newest
+     */
+    order?: "asc" | "desc";
+};
+
+export type ListOwnNotificationsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListOwnNotificationsVariables = {
+    query?: ListOwnNotificationsQuery;
+};
+
+export type ListWorkerNotificationsResult = NotificationPage;
+
+export type ListWorkerNotificationsError = Problem;
+
+export type ListWorkerNotificationsPath = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+};
+
+export type ListWorkerNotificationsQuery = {
+    /**
+     * Most items of the page
+     * @minimum 1
+     * @maximum 200
+     */
+    limit?: number;
+    /**
+     * `next_cursor` of the previous page, with the same filters; default: the first page
+     * @maxLength 1000
+     */
+    cursor?: string;
+    /**
+     * By creation; `desc` starts with the newest
+     */
+    order?: "asc" | "desc";
+};
+
+export type ListWorkerNotificationsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListWorkerNotificationsVariables = {
+    path: ListWorkerNotificationsPath;
+    query?: ListWorkerNotificationsQuery;
 };
 
 export type ListMessagesResult = MessagePage;
@@ -5258,6 +5595,154 @@ export type Ops = {
             ratelimitPolicy?: string;
         };
     };
+    listNotificationChannels: {
+        args: {};
+        result: Result<ListNotificationChannelsResult, ListNotificationChannelsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    createNotificationChannel: {
+        args: {
+            body: CreateNotificationChannelBody;
+            headers?: CreateNotificationChannelHeaders;
+        };
+        result: Result<CreateNotificationChannelResult, CreateNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            etag?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    getWebPushKey: {
+        args: {};
+        result: Result<GetWebPushKeyResult, GetWebPushKeyError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    getNotificationChannel: {
+        args: {
+            path: GetNotificationChannelPath;
+            headers?: GetNotificationChannelHeaders;
+        };
+        result: Result<GetNotificationChannelResult, GetNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            etag?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    deleteNotificationChannel: {
+        args: {
+            path: DeleteNotificationChannelPath;
+            headers?: DeleteNotificationChannelHeaders;
+        };
+        result: Result<DeleteNotificationChannelResult, DeleteNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    updateNotificationChannel: {
+        args: {
+            path: UpdateNotificationChannelPath;
+            body: UpdateNotificationChannelBody;
+            headers?: UpdateNotificationChannelHeaders;
+        };
+        result: Result<UpdateNotificationChannelResult, UpdateNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            etag?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    confirmNotificationChannel: {
+        args: {
+            path: ConfirmNotificationChannelPath;
+            body: ConfirmNotificationChannelBody;
+            headers?: ConfirmNotificationChannelHeaders;
+        };
+        result: Result<ConfirmNotificationChannelResult, ConfirmNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            etag?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    sendNotificationChannelCode: {
+        args: {
+            path: SendNotificationChannelCodePath;
+            body?: SendNotificationChannelCodeBody;
+            headers?: SendNotificationChannelCodeHeaders;
+        };
+        result: Result<SendNotificationChannelCodeResult, SendNotificationChannelCodeError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    testNotificationChannel: {
+        args: {
+            path: TestNotificationChannelPath;
+            body?: TestNotificationChannelBody;
+            headers?: TestNotificationChannelHeaders;
+        };
+        result: Result<TestNotificationChannelResult, TestNotificationChannelError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    listOwnNotifications: {
+        args: {
+            query?: ListOwnNotificationsQuery;
+        };
+        result: Result<ListOwnNotificationsResult, ListOwnNotificationsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    listWorkerNotifications: {
+        args: {
+            path: ListWorkerNotificationsPath;
+            query?: ListWorkerNotificationsQuery;
+        };
+        result: Result<ListWorkerNotificationsResult, ListWorkerNotificationsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
     listMessages: {
         args: {
             path: ListMessagesPath;
@@ -6387,6 +6872,17 @@ export const OPERATIONS = {
     getDraft: { id: "getDraft", method: "GET", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     saveDraft: { id: "saveDraft", method: "PUT", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     deleteDraft: { id: "deleteDraft", method: "DELETE", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listNotificationChannels: { id: "listNotificationChannels", method: "GET", path: "/v1/worker/notification-channels", tags: ["Notifications"], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    createNotificationChannel: { id: "createNotificationChannel", method: "POST", path: "/v1/worker/notification-channels", tags: ["Notifications"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    getWebPushKey: { id: "getWebPushKey", method: "GET", path: "/v1/worker/notification-channels/web-push-key", tags: ["Notifications"], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getNotificationChannel: { id: "getNotificationChannel", method: "GET", path: "/v1/worker/notification-channels/{channel_id}", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    deleteNotificationChannel: { id: "deleteNotificationChannel", method: "DELETE", path: "/v1/worker/notification-channels/{channel_id}", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    updateNotificationChannel: { id: "updateNotificationChannel", method: "PATCH", path: "/v1/worker/notification-channels/{channel_id}", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    confirmNotificationChannel: { id: "confirmNotificationChannel", method: "POST", path: "/v1/worker/notification-channels/{channel_id}/confirm", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    sendNotificationChannelCode: { id: "sendNotificationChannelCode", method: "POST", path: "/v1/worker/notification-channels/{channel_id}/send-code", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    testNotificationChannel: { id: "testNotificationChannel", method: "POST", path: "/v1/worker/notification-channels/{channel_id}/test", tags: ["Notifications"], params: [{ name: "channel_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listOwnNotifications: { id: "listOwnNotifications", method: "GET", path: "/v1/worker/notifications", tags: ["Notifications"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listWorkerNotifications: { id: "listWorkerNotifications", method: "GET", path: "/v1/workers/{worker_id}/notifications", tags: ["Notifications"], params: [{ name: "worker_id", in: "path" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listMessages: { id: "listMessages", method: "GET", path: "/v1/tasks/{task_id}/messages", tags: ["Messages"], params: [{ name: "task_id", in: "path" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     sendMessage: { id: "sendMessage", method: "POST", path: "/v1/tasks/{task_id}/messages", tags: ["Messages"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     markMessagesRead: { id: "markMessagesRead", method: "POST", path: "/v1/tasks/{task_id}/messages/read", tags: ["Messages"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
@@ -8292,4 +8788,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;
