@@ -10,7 +10,13 @@ import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { fetched, nullIfUnreadable, RETRY_UNREADABLE_AFTER_MS, required } from '../redis/unreadable.ts';
+import {
+  fetched,
+  forEachIntact,
+  nullIfUnreadable,
+  RETRY_UNREADABLE_AFTER_MS,
+  required,
+} from '../redis/unreadable.ts';
 
 /** Most notices that are kept for a worker. */
 const KEPT_NOTICES = 100;
@@ -62,11 +68,12 @@ const withScripts = defineScripts<{
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
 /**
- * Adds the notices of outbox entries for the workers who have channels.
+ * Adds the notices of outbox entries for the workers who have channels. Those of a worker whose records are damaged are left
+ * out and reported: a notice must not keep a task from going on.
  * @returns all of these notices, also those added before.
  */
 export async function addNotices(db: Db, entries: readonly OutboxEntry[]): Promise<NoticeRef[]> {
-  const added = new Map<string, { org_id: string; worker_id: string; notices: Notice[] }>();
+  const added = new Map<string, NoticesOfWorker>();
   for (const entry of entries)
     if (entry.kind === 'task')
       for (const { worker_id, notice } of noticesIn(entry)) {
@@ -76,10 +83,20 @@ export async function addNotices(db: Db, entries: readonly OutboxEntry[]): Promi
         added.set(key, { ...of, notices: [...of.notices, notice] });
       }
   const notified = await withChannels(db, [...added.values()]);
-  await Promise.all(notified.map((one) => addTo(db, one)));
-  return notified.flatMap(({ org_id, worker_id, notices }) =>
-    notices.map(({ notice_id }) => ({ org_id, worker_id, notice_id })),
-  );
+  const done: NoticeRef[] = [];
+  const nameOf = (one: NoticesOfWorker) => orgKeysOf(db.prefix, one.org_id).notices(one.worker_id);
+  await forEachIntact(db, notified, nameOf, async (one) => {
+    await addTo(db, one);
+    const { org_id, worker_id } = one;
+    done.push(...one.notices.map(({ notice_id }) => ({ org_id, worker_id, notice_id })));
+  });
+  return done;
+}
+
+interface NoticesOfWorker {
+  org_id: string;
+  worker_id: string;
+  notices: Notice[];
 }
 
 function noticesIn({ task_id, pool, at, notices = [] }: TaskEntry): { worker_id: string; notice: Notice }[] {
@@ -90,26 +107,19 @@ function noticesIn({ task_id, pool, at, notices = [] }: TaskEntry): { worker_id:
 }
 
 /** Those of the workers who have channels: one look-up for each org. */
-async function withChannels<T extends { org_id: string; worker_id: string }>(
-  db: Db,
-  workers: readonly T[],
-): Promise<T[]> {
-  const orgs = [...new Set(workers.map(({ org_id }) => org_id))];
-  const found = await Promise.all(
-    orgs.map(async (orgId) => {
-      const all = workers.filter(({ org_id }) => org_id === orgId);
-      const ids = all.map(({ worker_id }) => worker_id);
-      const are = await db.redis.smismember(orgKeysOf(db.prefix, orgId).notifiedWorkers, ...ids);
-      return all.filter((_, index) => are[index] === 1);
-    }),
-  );
-  return found.flat();
+async function withChannels(db: Db, all: readonly NoticesOfWorker[]): Promise<NoticesOfWorker[]> {
+  const found: NoticesOfWorker[] = [];
+  const nameOf = (orgId: string) => orgKeysOf(db.prefix, orgId).notifiedWorkers;
+  await forEachIntact(db, new Set(all.map(({ org_id }) => org_id)), nameOf, async (orgId) => {
+    const ofOrg = all.filter(({ org_id }) => org_id === orgId);
+    const ids = ofOrg.map(({ worker_id }) => worker_id);
+    const are = await db.redis.smismember(nameOf(orgId), ...ids);
+    found.push(...ofOrg.filter((_, index) => are[index] === 1));
+  });
+  return found;
 }
 
-async function addTo(
-  db: Db,
-  { org_id, worker_id, notices }: { org_id: string; worker_id: string; notices: readonly Notice[] },
-): Promise<void> {
+async function addTo(db: Db, { org_id, worker_id, notices }: NoticesOfWorker): Promise<void> {
   const keys = orgKeysOf(db.prefix, org_id);
   await withScripts(db.redis).biolayerAddNotices(
     keys.notifiedWorkers,
@@ -217,8 +227,16 @@ export async function dropPendingNotice(db: Db, ref: NoticeRef): Promise<void> {
   await db.redis.zrem(orgKeysOf(db.prefix, ref.org_id).pendingNotices, pendingNoticeMember(ref));
 }
 
-/** The notices of a worker, oldest first; one that cannot be read is left out and reported. */
+/** The notices of a worker that are still shown, oldest first; one that cannot be read is left out and reported. */
 export async function listNotices(db: Db, orgId: string, workerId: string): Promise<Notice[]> {
+  const since = db.clock.now() - NOTICE_LIFE_MS;
+  return (await storedNotices(db, orgId, workerId))
+    .filter((one) => one.at > since)
+    .sort((a, b) => (a.notice_id < b.notice_id ? -1 : 1))
+    .slice(-KEPT_NOTICES);
+}
+
+async function storedNotices(db: Db, orgId: string, workerId: string): Promise<Notice[]> {
   const key = orgKeysOf(db.prefix, orgId).notices(workerId);
   const all = Object.entries(await fetched(key, db.redis.hgetall(key)));
   const read = await Promise.all(
@@ -226,17 +244,12 @@ export async function listNotices(db: Db, orgId: string, workerId: string): Prom
       nullIfUnreadable(db, async () => required(`${key} ${id}`, readJsonShape<Notice>(text, SHAPE))),
     ),
   );
-  const since = db.clock.now() - NOTICE_LIFE_MS;
-  return read
-    .filter((one) => one !== null)
-    .filter((one) => one.at > since)
-    .sort((a, b) => (a.notice_id < b.notice_id ? -1 : 1))
-    .slice(-KEPT_NOTICES);
+  return read.filter((one) => one !== null);
 }
 
 /** Writes that remove the notices of a task from those of a worker. */
 export async function noticePurge(db: Db, orgId: string, workerId: string, taskId: string): Promise<Write[]> {
-  const notices = await listNotices(db, orgId, workerId);
+  const notices = await storedNotices(db, orgId, workerId);
   const ids = notices.flatMap(({ notice_id, task_id }) => (task_id === taskId ? [notice_id] : []));
   return ids.length === 0 ? [] : [['HDEL', orgKeysOf(db.prefix, orgId).notices(workerId), ...ids]];
 }
