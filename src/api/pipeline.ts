@@ -16,11 +16,11 @@ import type { ApiDeps } from './deps.ts';
 import { ApiError, type FieldError, invalid, notFound, throwIfAny } from './http/problem.ts';
 import type { HttpResponse } from './http/response.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
-import { canonicalPath, claimIdempotencyKey } from './middleware/idempotency.ts';
+import { canonicalPath, claimIdempotencyKey, idempotencyKeyOf } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ResponseRecorder } from './middleware/response-recorder.ts';
-import type { Call, Completion, Received, Route } from './route.ts';
+import type { Call, Completion, Received, Route, RuleContext } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
 /** What serving any route requires. */
@@ -60,6 +60,10 @@ export function routeMiddleware(
     }
   };
 
+  function rulesIn(context: RuleContext): Rules {
+    return async (value) => (await route.rules?.(value, context)) ?? [];
+  }
+
   async function runRequest(
     ctx: Context & { state: RequestState },
     authorization: Reauthorization,
@@ -72,11 +76,10 @@ export function routeMiddleware(
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
     const context = { deps, principal };
-    const completion =
-      (await route.completion?.isNeeded(context, body)) === true ? route.completion : undefined;
+    const needed = route.completion?.isNeeded(context, body) ?? false;
+    const completion = (needed instanceof Promise ? await needed : needed) ? route.completion : undefined;
     const errors = completion === undefined ? (checkBody?.(body) ?? []) : [];
-    const rules: Rules = async (value) => (await route.rules?.(value, context)) ?? [];
-    if (errors.length > 0) throw invalid(...(await allFaults(body, errors, rules)));
+    if (errors.length > 0) throw invalid(...(await allFaults(body, errors, rulesIn(context))));
     route.admit?.(body, principal);
     const recorder = new ResponseRecorder(deps, principal);
     const call: Call = {
@@ -154,11 +157,14 @@ async function respondTo(
   completion: Completion | undefined,
 ): Promise<HttpResponse> {
   const { deps, principal } = call;
-  const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
-  const grants = route.grants === true;
-  const claimed = await claimIdempotencyKey(ctx, deps, { path, principal, raw, grants });
-  if (claimed !== null && 'replay' in claimed) return claimed.replay;
-  recorder.claim = claimed?.claim ?? null;
+  const key = idempotencyKeyOf(ctx, principal);
+  if (key !== null) {
+    const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
+    const grants = route.grants === true;
+    const claimed = await claimIdempotencyKey(deps, { key, path, principal, raw, grants });
+    if ('replay' in claimed) return claimed.replay;
+    recorder.claim = claimed.claim;
+  }
   try {
     if (recorder.claim !== null && 'org_id' in principal)
       await deps.usage.requireRoomForResponse(principal.org_id);

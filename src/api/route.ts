@@ -51,8 +51,11 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   lastEventId: string | undefined;
   /** Actor in histories: `api_key:<id>`, `worker:<id>` and so on. */
   actor: string;
-  /** Guards and writes that store the response for the Idempotency-Key; add them to the commit of the effect. */
-  recordResponse(response: HttpResponse): Change;
+  /**
+   * Guards and writes that store the response for the Idempotency-Key; add them to the commit of the effect. A function is
+   * called only if the request has a key.
+   */
+  recordResponse(response: HttpResponse | (() => HttpResponse)): Change;
   // Two kinds of guards make a commit fail if the caller has lost its authorization:
   //   credentialGuards  the credential, its expiry, the org's rules; loaded now; for commits that grant or change access
   //   callerGuards      the credential as admitted; loaded again only for the second attempt; for commands to tasks
@@ -115,7 +118,8 @@ export interface Completion {
   complete(context: RuleContext, body: unknown): Promise<unknown>;
 }
 
-interface RuleContext {
+/** What the rules of a body depend on besides the body. */
+export interface RuleContext {
   deps: ApiDeps;
   principal: Principal;
 }
@@ -172,7 +176,7 @@ export interface RouteDefinition<
   /** Rejects callers that may not make this request; runs also before a stored response is sent. @throws ApiError 403 */
   admit?(body: StaticOf<B, undefined>, principal: PrincipalOf<A>): void;
   /** Rules that a schema cannot express. They also run on a body that fails its schema, so that all errors are reported. */
-  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
+  rules?(body: unknown, context: RuleContext): Promise<FieldError[]>;
   responses: Responses;
   /** Codes of errors besides those that follow from the rest of the row (`docs/problems.ts`). */
   errors?: readonly ProblemCode[];
@@ -208,7 +212,7 @@ export interface Route {
   grants?: true;
   reader?: BodyReader;
   admit?(body: unknown, principal: Principal): void;
-  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
+  rules?(body: unknown, context: RuleContext): Promise<FieldError[]>;
   responses: Responses;
   errors?: readonly ProblemCode[];
   /** Schema of the events that receivers get, for the `webhooks` of the OpenAPI document. */

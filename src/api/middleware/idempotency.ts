@@ -20,8 +20,10 @@ function contextOf(claim: { key: string }): string {
   return `answer ${claim.key}`;
 }
 
-/** The request's key, or null without one. @throws ApiError 400 for an invalid key */
-function keyOf(ctx: Context): string | null {
+/** The key of a POST request with a credential, or null without one. @throws ApiError 400 for an invalid key */
+export function idempotencyKeyOf(ctx: Context, principal: Principal): string | null {
+  // Without a credential there is no caller whose repetition this could be.
+  if (ctx.method !== 'POST' || principal.kind === 'anonymous') return null;
   const header = ctx.headers['idempotency-key'];
   if (header === undefined) return null;
   const text = Array.isArray(header) ? header.join() : header;
@@ -42,6 +44,8 @@ export function canonicalPath(template: string, params: Readonly<Record<string, 
 
 /** What a key is bound to. */
 interface KeyedRequest {
+  /** See `idempotencyKeyOf`. */
+  key: string;
   /** See `canonicalPath`. */
   path: string;
   principal: Principal;
@@ -56,18 +60,13 @@ interface KeyedRequest {
 
 /**
  * Claims the request's key.
- * @returns null without a key; a claim under which to record the response; or the stored response to replay.
+ * @returns a claim under which to record the response; or the stored response to replay.
  * @throws ApiError 409 while the first request runs, 422 if the key was used with another body
  */
 export async function claimIdempotencyKey(
-  ctx: Context,
   { db, sealer }: { db: Db; sealer: Sealer },
-  { path, principal, raw, grants }: KeyedRequest,
-): Promise<{ claim: Claim } | { replay: HttpResponse } | null> {
-  // Without a credential there is no caller whose repetition this could be.
-  if (ctx.method !== 'POST' || principal.kind === 'anonymous') return null;
-  const key = keyOf(ctx);
-  if (key === null) return null;
+  { key, path, principal, raw, grants }: KeyedRequest,
+): Promise<{ claim: Claim } | { replay: HttpResponse }> {
   // A caller must not get a stored response with data that it cannot see, so its visibility is part of the scope.
   const view =
     principal.kind === 'api_key'

@@ -31,9 +31,10 @@ export class ResponseRecorder {
   }
 
   /** Guards and writes that store the response, for the commit of the effect; see `Call.recordResponse`. */
-  record(response: HttpResponse): Change {
+  record(given: HttpResponse | (() => HttpResponse)): Change {
     if (this.claim === null) return EMPTY_CHANGE;
     this.#isRecorded = true;
+    const response = typeof given === 'function' ? given() : given;
     const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, response);
     if (this.#tenantId !== null) this.#deps.usage.addResponse(this.#tenantId, bytes);
     return change;

@@ -34,7 +34,7 @@ export function create(
   input: TaskInput,
   ids: { task_id: string; org_id: string },
   context: CommandContext,
-  marks: Pick<Task, 'copy_of' | 'gold'> = {},
+  marks?: Pick<Task, 'copy_of' | 'gold'>,
 ): Transition {
   const copies = newCopies(input, context.newId);
   const task: Task = {
@@ -58,9 +58,9 @@ export function create(
     breaches: [],
     failure: null,
     cancellation: null,
-    ...(copies !== undefined && { copies }),
-    ...marks,
   };
+  if (copies !== undefined) task.copies = copies;
+  if (marks !== undefined) Object.assign(task, marks);
   const transition = new Transition(task, context);
   transition.emit('task.created', null, {});
   return transition;

@@ -19,8 +19,8 @@ export function parseTime(text: string): number | null {
   const isLeapSecond = second === '60';
   const plain = `${year}-${month}-${day}T${hour}:${minute}:${isLeapSecond ? '59' : second}`;
   const local = Date.parse(`${plain}Z`);
-  // Date.parse reads the 31st of a month with 30 days as the 1st of the next month.
-  if (Number.isNaN(local) || new Date(local).toISOString().slice(0, 19) !== plain) return null;
+  // Date.parse reads the 31st of a month with 30 days, and the hour 24, as the next day.
+  if (Number.isNaN(local) || new Date(local).getUTCDate() !== Number(day)) return null;
   const shift = offsetOf(offset);
   if (shift === null) return null;
   const at = local - shift + Math.floor(Number(`0${fraction}`) * 1000);

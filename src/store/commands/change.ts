@@ -16,6 +16,7 @@ import { newId, newIdPair } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { rememberValues } from '../stats/values.ts';
+import type { PackedEntry } from '../tasks/task-record.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
@@ -94,36 +95,35 @@ export async function createTask(
     gold?: { input: TaskInput; task_id?: string | undefined } | undefined;
     /** Refuse with `pool_gone` unless the pool that the task requires exists. */
     requirePool?: boolean | undefined;
+    /** Further guards of the commit. */
+    guards?: readonly Guard[] | undefined;
   },
 ): Promise<Created> {
   const now = db.clock.now();
-  const [first, beside] = options.gold === undefined ? [newId(now), ''] : newIdPair(now);
-  const ids = { task_id: options.taskId ?? first, org_id: options.org_id };
-  const context = { now, actor: options.actor, newId: () => newId(now) };
-  const transition = create(input, ids, context);
-  const decision = apply(transition, firstCommands(transition.task));
-  if (!decision.ok) return refused(decision.refusal);
-  const gold =
-    options.gold === undefined
-      ? []
-      : [goldChange(options.gold.input, options.gold.task_id ?? beside, decision.task, context)];
-  const pool = options.requirePool === true ? poolOf(decision.task) : null;
-  const pools = pool === null ? [] : [pool];
+  const { org_id, actor, taskId, gold } = options;
+  const [first, beside] = gold === undefined ? [newId(now), ''] : newIdPair(now);
+  const context = { now, actor, newId: () => newId(now) };
+  const created = creation(input, { task_id: taskId ?? first, org_id }, context);
+  if ('code' in created) return refused(created);
+  const { task } = created;
+  const golds = gold === undefined ? [] : [goldCreation(gold.input, gold.task_id ?? beside, task, context)];
+  const pool = options.requirePool === true ? poolOf(task) : null;
+  const pools = poolGuards(db, org_id, pool === null ? [] : [pool]);
   for (const isRetry of options.callerGuards === undefined ? [false] : [false, true]) {
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
-    const guards = [...callerGuards, ...poolGuards(db, ids.org_id, pools)];
-    const extraWrites = (task: Task) =>
-      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
-    const created = { ...decision, before: null };
-    const changes = [created, ...(await relatedChanges(db, created, null, context)), ...gold] as const;
-    const outcome = await write(db, changes, { extraWrites });
+    const guards = [...callerGuards, ...pools, ...(options.guards ?? [])];
+    const related = task.copies === undefined ? [] : await relatedChanges(db, created, null, context);
+    const outcome = await write(db, [created, ...related, ...golds], {
+      guards,
+      extraWrites: options.extraWrites,
+    });
     if (outcome.kind === 'written') {
-      rememberValues(db, decision.task);
-      return { ok: true, task: decision.task };
+      rememberValues(db, task);
+      return { ok: true, task };
     }
-    const existing = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
+    const existing = taskId === undefined ? null : await loadTask(db, org_id, task.task_id);
     if (existing !== null) return { ok: true, task: existing.task };
-    if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
+    if (pool !== null && (await loadPool(db, org_id, pool)) === null)
       return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
   }
   return {
@@ -133,18 +133,28 @@ export async function createTask(
   };
 }
 
-/** The commands in the commit that creates a task: one that starts later is queued later. */
-function firstCommands(task: Task): Command[] {
-  return startsAt(task) > task.created_at ? [] : [{ name: 'queue' }];
+/**
+ * The creation of a task. Unless it starts later, it is queued in the same change.
+ * @param marks what kind of task it is, unless it is an ordinary one
+ */
+function creation(
+  input: TaskInput,
+  ids: { task_id: string; org_id: string },
+  context: CommandContext,
+  marks?: Parameters<typeof create>[3],
+): Decided | Refusal {
+  const transition = create(input, ids, context, marks);
+  const { task } = transition;
+  const decision = apply(transition, startsAt(task) > task.created_at ? [] : [{ name: 'queue' }]);
+  if (!decision.ok) return decision.refusal;
+  return { before: null, task: decision.task, events: decision.events, due: decision.due };
 }
 
 /** The creation of a gold task together with a real one. */
-function goldChange(input: TaskInput, task_id: string, real: Task, context: CommandContext): Decided {
-  const ids = { task_id, org_id: real.org_id };
-  const transition = create(input, ids, context, { gold: goldMark(real) });
-  const decision = apply(transition, firstCommands(transition.task));
-  if (!decision.ok) throw new Error(`gold task ${task_id}: ${decision.refusal.message}`);
-  return { ...decision, before: null };
+function goldCreation(input: TaskInput, task_id: string, real: Task, context: CommandContext): Decided {
+  const created = creation(input, { task_id, org_id: real.org_id }, context, { gold: goldMark(real) });
+  if ('code' in created) throw new Error(`gold task ${task_id}: ${created.message}`);
+  return created;
 }
 
 /**
@@ -199,11 +209,11 @@ async function change(
     if (!decision.ok) return refused(decision.refusal);
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...(plan.guards ?? [])];
-    const extraWrites = (task: Task) =>
-      merge({ guards, writes: [] }, (!isRevoked && options.extraWrites?.(task)) || EMPTY_CHANGE);
-    const decided = { ...decision, before: stored };
+    const extraWrites = isRevoked ? undefined : options.extraWrites;
+    const { task, events, due } = decision;
+    const decided = { before: stored, task, events, due };
     const changes = [decided, ...(await relatedChanges(db, decided, original, context))] as const;
-    const known = { extraWrites, loadedWorkers };
+    const known = { guards, extraWrites, loadedWorkers };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
     const outcome = (await whenDue(db.clock, () => write(db, changes, known))) ?? { kind: 'conflict' };
     loadedWorkers = [];
@@ -237,38 +247,45 @@ interface WriteOutcome {
 async function write(
   db: Db,
   decided: readonly [Decided, ...Decided[]],
-  { extraWrites, loadedWorkers = [] }: Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers'>,
+  {
+    guards,
+    extraWrites,
+    loadedWorkers = [],
+  }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers'>,
 ): Promise<WriteOutcome> {
   const [{ task }] = decided;
   const [reserved, claims, histories] = await Promise.all([
     reserve(db, task.org_id, decided, loadedWorkers),
     claimChange(db, decided),
-    Promise.all(
-      decided.map(({ before, task: { status, org_id, task_id } }) =>
-        before !== null && isFinal(status) ? loadEntries(db, org_id, task_id) : [],
-      ),
-    ),
+    Promise.all(decided.map((one) => historySoFar(db, one))),
   ]);
   if ('kind' in reserved) return reserved;
   if (claims === null) return { kind: 'worker_busy' };
-  const { redis, prefix, clock } = db;
-  const dueGuards = decided.flatMap(({ due, task: { org_id, task_id } }): Guard[] =>
-    due === null ? [] : [{ kind: 'due', key: orgKeysOf(prefix, org_id).task(task_id), at: due, clock }],
-  );
   const change = merge(
-    ...decided.map((one, index) => taskWrites(db, { ...one, history: histories[index] ?? [] })),
+    ...decided.map((one, index) => taskWrites(db, one, histories[index] ?? [])),
     ...reserved.changes,
     ...decided.map((one) => logChange(db, one, reserved.workerIds)),
     claims,
+    { guards, writes: [] },
     extraWrites?.(task) ?? EMPTY_CHANGE,
-    { guards: dueGuards, writes: [] },
+    { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
   );
-  return { kind: (await commit(redis, change)) ? 'written' : 'conflict' };
+  return { kind: (await commit(db.redis, change)) ? 'written' : 'conflict' };
+}
+
+/** The history of a task before the change that ends it; for other changes, which do not need it, empty. */
+function historySoFar(db: Db, { before, task }: Decided): readonly PackedEntry[] | Promise<PackedEntry[]> {
+  return before === null || !isFinal(task.status) ? [] : loadEntries(db, task.org_id, task.task_id);
+}
+
+function dueGuards({ prefix, clock }: Db, { due, task: { org_id, task_id } }: Decided): Guard[] {
+  return due === null ? [] : [{ kind: 'due', key: orgKeysOf(prefix, org_id).task(task_id), at: due, clock }];
 }
 
 /** The entries in the logs of the workers concerned. @param changed workers whose own change publishes a notification */
 function logChange(db: Db, { before, task }: Decided, changed: ReadonlySet<string>): Change {
-  const log = logWrites(db, before?.task ?? null, task);
+  if (before === null) return EMPTY_CHANGE;
+  const log = logWrites(db, before.task, task);
   const others = log.workerIds.filter((id) => !changed.has(id));
   const notifications = others.map((id) => workerNotification(db, task.org_id, id));
   return { guards: [], writes: [...log.writes, ...notifications] };

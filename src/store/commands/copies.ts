@@ -89,20 +89,20 @@ async function changesOfCopies(
  * @returns null when a worker may not have a copy that is offered to them.
  */
 export async function claimChange(db: Db, changes: readonly Decided[]): Promise<Change | null> {
-  const parts: Change[] = [];
   for (const { task } of changes)
     if (task.copies !== undefined && isFinal(task.status)) {
       const key = orgKeysOf(db.prefix, task.org_id).claims(task.task_id);
       // The open copies end with the task, and their claims with them.
       return { guards: [], writes: [['DEL', key]] };
     }
+  const parts: Change[] = [];
   for (const { before, task } of changes) {
-    const part =
-      task.copy_of === undefined ? EMPTY_CHANGE : await claimsOfCopy(db, task.copy_of, before, task);
+    if (task.copy_of === undefined) continue;
+    const part = await claimsOfCopy(db, task.copy_of, before, task);
     if (part === null) return null;
     parts.push(part);
   }
-  return merge(...parts);
+  return parts.length === 0 ? EMPTY_CHANGE : merge(...parts);
 }
 
 async function claimsOfCopy(

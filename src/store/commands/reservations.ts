@@ -28,15 +28,14 @@ export async function reserve(
   decided: readonly Decided[],
   loadedWorkers: readonly Worker[],
 ): Promise<{ changes: Change[]; workerIds: ReadonlySet<string> } | Refused> {
+  if (!decided.some(mayConcernWorker)) return { changes: [], workerIds: new Set() };
   const effects = decided.flatMap((change) =>
     [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
   );
   const workerIds = new Set(effects.map((one) => one.id));
-  const given = decided.map((change) => ({ change, ids: recipients(change) }));
-  // Such as a new task: nobody has it, and nobody gets it.
-  if (workerIds.size === 0 && given.every(({ ids }) => ids.length === 0)) return { changes: [], workerIds };
   const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
   const toLoad = [...workerIds].every((id) => loaded.has(id)) ? [] : [...workerIds];
+  const given = decided.map((change) => ({ change, ids: recipients(change) }));
   const [exclusions] = await Promise.all([
     Promise.all(given.map(({ change, ids }) => (ids.length === 0 ? null : formerWorkersOf(db, change.task)))),
     // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
@@ -61,6 +60,11 @@ export async function reserve(
   });
   const guards = exclusions.flatMap((one) => one?.guards ?? []);
   return { changes: [...changes, { guards, writes: [] }], workerIds };
+}
+
+/** Whether the change may concern a worker. That of a new task does not: nobody has it, and nobody gets it yet. */
+function mayConcernWorker({ before, task }: Decided): boolean {
+  return before !== null || task.offers.length > 0 || task.assignment !== null;
 }
 
 /** Workers who get a new offer or the assignment in this change, including those who already held a reservation. */

@@ -4,7 +4,6 @@ import { noticesOf } from '../../state/notices/notice.ts';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { sampleOf } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
-import type { TaskEvent } from '../../state/tasks/event.ts';
 import { isGold } from '../../state/tasks/gold.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
@@ -26,9 +25,9 @@ import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
 import { formOfTask, type PackedEntry, pack, packEntry, stateOf } from '../tasks/task-record.ts';
-import type { StoredTask } from '../tasks/tasks.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
+import type { Decided } from './copies.ts';
 
 /** The indexes of a task that do not depend on its state, as `<filter>:<value>`. */
 export function indexesOf(task: Task): string[] {
@@ -47,32 +46,18 @@ export function indexesOf(task: Task): string[] {
   ];
 }
 
-/** Writes that move a task between the indexes of its state. */
-function stateIndexWrites(db: Db, was: Task | null, task: Task): Write[] {
-  const { index } = orgKeysOf(db.prefix, task.org_id);
-  const [before, after] = [was === null ? [] : stateIndexesOf(was), stateIndexesOf(task)];
-  return [
-    ...before
-      .filter((name) => !after.includes(name))
-      .map((name): Write => ['ZREM', index(name), task.task_id]),
-    ...after
-      .filter((name) => !before.includes(name))
-      .map((name): Write => ['ZADD', index(name), 0, task.task_id]),
-  ];
-}
-
-/** Writes that add a task to the indexes of its input, and remove it from those of its former input. */
-function indexWrites(db: Db, was: Task | null, task: Task): Write[] {
-  const { index } = orgKeysOf(db.prefix, task.org_id);
-  const [before, after] = [was === null ? [] : indexesOf(was), indexesOf(task)];
-  return [
-    ...before
-      .filter((name) => !after.includes(name))
-      .map((name): Write => ['ZREM', index(name), task.task_id]),
-    ...after
-      .filter((name) => !before.includes(name))
-      .map((name): Write => ['ZADD', index(name), 0, task.task_id]),
-  ];
+/** Writes that move a task between indexes. @param before names of its indexes before the change, `after` then */
+function indexWrites(
+  db: Db,
+  { org_id, task_id }: Task,
+  before: readonly string[],
+  after: readonly string[],
+): Write[] {
+  const { index } = orgKeysOf(db.prefix, org_id);
+  const writes: Write[] = [];
+  for (const name of before) if (!after.includes(name)) writes.push(['ZREM', index(name), task_id]);
+  for (const name of after) if (!before.includes(name)) writes.push(['ZADD', index(name), 0, task_id]);
+  return writes;
 }
 
 /** Writes that remove the history of a finished task and keep the rest. */
@@ -81,18 +66,15 @@ export function forgetHistory(db: Db, finished: Task): Write[] {
   return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, stateOf(finished), [], '')]];
 }
 
-/** A decided change of a task. */
-export interface TaskChange {
-  before: StoredTask | null;
-  task: Task;
-  events: TaskEvent[];
-  /** The whole history so far, packed; needed only when the task becomes final. */
-  history: readonly PackedEntry[];
-}
-
-/** Guards and writes of a task's change: record, history, indexes, matching queue, due time, feed, deliveries, outbox. */
-export function taskWrites(db: Db, change: TaskChange): Change {
-  const { before, task, events } = change;
+/**
+ * Guards and writes of a task's change: record, history, indexes, matching queue, due time, feed, deliveries, outbox.
+ * @param history the whole history so far, packed; needed only when the task becomes final
+ */
+export function taskWrites(
+  db: Db,
+  { before, task, events }: Pick<Decided, 'before' | 'task' | 'events'>,
+  history: readonly PackedEntry[],
+): Change {
   const { org_id: orgId, task_id: taskId } = task;
   const keys = orgKeysOf(db.prefix, orgId);
   const writes: Write[] = [];
@@ -112,7 +94,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   const isCopy = task.copy_of !== undefined;
   const state = stateOf(task);
   if (isFinal(task.status)) {
-    const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
+    const packed = pack(input, state, [...history, ...entries.map(packEntry)], lastHash);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(
@@ -138,7 +120,11 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     writes.push(...draftWrites(db, before?.task ?? null, task, events));
   }
 
-  if (!isCopy && was?.input !== input) writes.push(...indexWrites(db, was, task), ...valueWrites(db, task));
+  if (!isCopy && was?.input !== input)
+    writes.push(
+      ...indexWrites(db, task, was === null ? [] : indexesOf(was), indexesOf(task)),
+      ...valueWrites(db, task),
+    );
   if (isCopy) {
     if (was === null) writes.push(['ZADD', keys.index(OPEN_COPIES), 0, taskId]);
     if (isFinal(task.status)) writes.push(['ZREM', keys.index(OPEN_COPIES), taskId]);
@@ -146,7 +132,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
   }
-  writes.push(...stateIndexWrites(db, was, task));
+  writes.push(...indexWrites(db, task, was === null ? [] : stateIndexesOf(was), stateIndexesOf(task)));
   writes.push(...matchingQueueWrites(db, was, task), ...offerWrites(db, was, task));
 
   const [checks, checksBefore] = [checksOf(task), was === null ? [] : checksOf(was)];

@@ -43,10 +43,13 @@ export const EMPTY_CHANGE: Change = { guards: [], writes: [] };
 
 /** All of these as one change. */
 export function merge(...changes: readonly Change[]): Change {
-  return {
-    guards: changes.flatMap((one) => one.guards),
-    writes: changes.flatMap((one) => one.writes),
-  };
+  const guards: Guard[] = [];
+  const writes: Write[] = [];
+  for (const one of changes) {
+    guards.push(...one.guards);
+    writes.push(...one.writes);
+  }
+  return { guards, writes };
 }
 
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
@@ -149,9 +152,9 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   // One command checks all keys that must be absent.
-  const absent = guards.flatMap(({ kind, key }) => (kind === 'absent' ? [key] : []));
-  keys.push(...absent);
-  if (absent.length > 0) args.push('absent', absent.length, ...absent.slice(1).map(() => 'counted'));
+  for (const { kind, key } of guards) if (kind === 'absent') keys.push(key);
+  if (keys.length > 0) args.push('absent', keys.length);
+  for (let more = keys.length - 1; more > 0; more -= 1) args.push('counted');
   for (const guard of guards) {
     if (guard.kind === 'absent') continue;
     // Sets that are counted together precede the key that has the limit.

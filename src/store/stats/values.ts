@@ -14,7 +14,12 @@ const RECORDED = ['domain', 'task_type', 'pool'] as const satisfies readonly Dim
 const MAX_VALUES = 1000;
 
 /** Combinations of values that this process has recorded lately. */
-const recentlyRecorded = new LRUCache<string, true>({ max: 50_000, ttl: 3600_000 });
+const recentlyRecorded = new LRUCache<string, true>({
+  max: 50_000,
+  ttl: 3600_000,
+  // The clock is read once in this time, ms, instead of at every look-up.
+  ttlResolution: 1000,
+});
 
 /** Writes that record the values of a new task; none when they have been recorded lately. */
 export function valueWrites(db: Db, task: Task): Write[] {

@@ -31,16 +31,13 @@ export function formOfTask({ not_before }: TaskInput): number {
 /** The part of a task that changes. */
 export type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
 
-/** The state of a task, including fields of a newer version. */
-export function stateOf({
-  input: _input,
-  task_id: _id,
-  org_id: _org,
-  version: _version,
-  ...state
-}: Task): State {
-  return state;
+/** The state of a task, including fields of a newer version, as it is written in JSON, which leaves out undefined members. */
+export function stateOf(task: Task): State {
+  return { ...task, ...NOT_STATE };
 }
+
+/** The parts of a task that are stored beside its state. */
+const NOT_STATE = { input: undefined, task_id: undefined, org_id: undefined, version: undefined };
 
 const STATE: Shape<State> = {
   status: 'string',

@@ -28,17 +28,14 @@ export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write
   const isMoved = wasQueued && isQueued && (was.step !== task.step || was.input !== task.input);
   if (wasQueued === isQueued && !isMoved) return [];
   const keys = orgKeysOf(db.prefix, task.org_id);
-  const removal: Write[] = wasQueued
-    ? [['ZREM', keys.matchingQueue(matchingQueueOf(was).id), queueMember(was)]]
-    : [];
-  if (!isQueued) return removal;
+  const writes: Write[] = [];
+  if (wasQueued) writes.push(['ZREM', keys.matchingQueue(matchingQueueOf(was).id), queueMember(was)]);
+  if (!isQueued) return writes;
   const { id, text, attributes } = matchingQueueOf(task);
-  const members = attributes.flatMap((one) => [0, one + SEPARATOR + id + SEPARATOR + text]);
-  return [
-    ...removal,
-    ['ZADD', keys.matchingQueue(id), 0, queueMember(task)],
-    ['ZADD', keys.matchingQueues, ...members],
-  ];
+  const members = attributes.map((one) => one + SEPARATOR + id + SEPARATOR + text);
+  writes.push(['ZADD', keys.matchingQueue(id), 0, queueMember(task)]);
+  writes.push(['ZADD', keys.matchingQueues, ...members.flatMap((member) => [0, member])]);
+  return writes;
 }
 
 /** Occurs in no id and no JSON. An attribute that contains it only causes a needless read. */

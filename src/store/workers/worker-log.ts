@@ -22,12 +22,7 @@ export interface LogEntry {
 }
 
 /** Writes that log a change of a task for every worker it concerns, and the ids of these workers. */
-export function logWrites(
-  db: Db,
-  before: Task | null,
-  after: Task,
-): { writes: Write[]; workerIds: string[] } {
-  if (before === null) return { writes: [], workerIds: [] };
+export function logWrites(db: Db, before: Task, after: Task): { writes: Write[]; workerIds: string[] } {
   const fields = new Map<string, string[]>();
   const add = (id: string, ...more: string[]) => fields.set(id, [...(fields.get(id) ?? []), ...more]);
   const was = new Map(before.offers.map((offer) => [offer.offer_id, offer.status]));

@@ -12,6 +12,7 @@ import { at } from '../../http/validation.ts';
 /** The errors of the ids in a body, which may be invalid. Those of workers who are excluded need not exist. */
 export async function namedErrors(db: Db, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const [workers, tasks] = [idsIn(body, 'worker_ids'), idsIn(body, 'excluded_tasks')];
+  if (workers.length + tasks.length === 0) return [];
   const known = await Promise.all(workers.map((id) => isVisibleWorker(db, principal, id)));
   const found = new Set(await visibleTasks(db, principal, tasks));
   return [

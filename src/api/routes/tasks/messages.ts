@@ -108,7 +108,7 @@ async function change(
     callerGuards,
     ifVersion: ifMatch,
     loaded,
-    extraWrites: (task) => recordResponse(responseFor(task)),
+    extraWrites: (task) => recordResponse(() => responseFor(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return responseFor(changed.task);

@@ -5,24 +5,30 @@ import { orgOf } from '../../../state/access/tenant.ts';
 import { NO_POOL } from '../../../store/commands/refusals.ts';
 import { loadMember } from '../../../store/identity/members.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
-import { maySeePool, type Principal } from '../../access/principal.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 
 /** The errors of the body's SLA. The body may be invalid: parts of another type are skipped. */
-export async function slaErrors(deps: ApiDeps, principal: Principal, body: unknown): Promise<FieldError[]> {
-  if (principal.kind !== 'api_key') return [];
+export async function slaErrors(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  body: unknown,
+): Promise<FieldError[]> {
+  if (at(body, 'sla', 'on_deadline') === undefined && at(body, 'sla', 'escalations') === undefined) return [];
   return [
     ...(await defaultOutputErrors(deps, principal, body)),
     ...(await escalationErrors(deps, principal, body)),
   ];
 }
 
-type Caller = Extract<Principal, { kind: 'api_key' }>;
-
 /** The errors of a default output: it needs a deadline and must be valid under the output schema. */
-async function defaultOutputErrors(deps: ApiDeps, principal: Caller, body: unknown): Promise<FieldError[]> {
+async function defaultOutputErrors(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  body: unknown,
+): Promise<FieldError[]> {
   const pointer = '/sla/on_deadline';
   if (at(body, 'sla', 'on_deadline', 'action') !== 'complete') return [];
   const missing =
@@ -40,7 +46,11 @@ async function defaultOutputErrors(deps: ApiDeps, principal: Caller, body: unkno
 }
 
 /** The errors of escalations: their order, effects, pools and members. A pool that the key may not see counts as missing. */
-async function escalationErrors(deps: ApiDeps, principal: Caller, body: unknown): Promise<FieldError[]> {
+async function escalationErrors(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  body: unknown,
+): Promise<FieldError[]> {
   const escalations = at(body, 'sla', 'escalations');
   if (!Array.isArray(escalations)) return [];
   const errors: FieldError[] = [];
@@ -72,10 +82,10 @@ async function escalationErrors(deps: ApiDeps, principal: Caller, body: unknown)
   return errors;
 }
 
-async function isVisiblePool({ db }: ApiDeps, principal: Caller, pool: string): Promise<boolean> {
+async function isVisiblePool({ db }: ApiDeps, principal: KeyPrincipal, pool: string): Promise<boolean> {
   return maySeePool(principal, pool) && (await hasPool(db, principal.org_id, pool));
 }
 
-async function isMember({ db }: ApiDeps, principal: Caller, id: string): Promise<boolean> {
+async function isMember({ db }: ApiDeps, principal: KeyPrincipal, id: string): Promise<boolean> {
   return (await loadMember(db, orgOf(principal.org_id), id)) !== null;
 }

@@ -5,7 +5,6 @@ import { drawGold, goldInput } from '../../../state/tasks/gold.ts';
 import type { TaskInput } from '../../../state/tasks/task.ts';
 import type { TaskTypeVersion } from '../../../state/tasks/task-type.ts';
 import { createTask } from '../../../store/commands/change.ts';
-import { merge } from '../../../store/redis/commit.ts';
 import { loadTask } from '../../../store/tasks/tasks.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { ApiError } from '../../http/problem.ts';
@@ -13,7 +12,7 @@ import { ApiError } from '../../http/problem.ts';
 /** Retries of a create that failed because concurrent creates used up the quota. */
 const RETRIES = 5;
 
-type CreateOptions = Omit<Parameters<typeof createTask>[2], 'gold'> & {
+type CreateOptions = Omit<Parameters<typeof createTask>[2], 'gold' | 'guards'> & {
   type: TaskTypeVersion | undefined;
   goldId?: string | undefined;
 };
@@ -40,19 +39,24 @@ function drawnGold(type: TaskTypeVersion | undefined, input: TaskInput): TaskInp
 export async function createWithinQuota(
   { db, usage }: Pick<ApiDeps, 'db' | 'usage'>,
   input: Parameters<typeof createTask>[1],
-  { type, goldId, ...options }: CreateOptions,
+  options: CreateOptions,
 ): ReturnType<typeof createTask> {
-  const { org_id, taskId, extraWrites } = options;
-  const gold = drawnGold(type, input);
+  const { org_id, taskId } = options;
+  const gold = drawnGold(options.type, input);
   for (let retries = RETRIES; ; retries -= 1) {
     try {
-      const room = await usage.openTasks(org_id, gold === undefined ? 1 : 2, copiesOf(input));
+      const { guards } = await usage.openTasks(org_id, gold === undefined ? 1 : 2, copiesOf(input));
       const created = await createTask(db, input, {
-        ...options,
-        gold: gold && { input: gold, task_id: goldId },
-        extraWrites: (task) => (extraWrites === undefined ? room : merge(room, extraWrites(task))),
+        org_id,
+        actor: options.actor,
+        callerGuards: options.callerGuards,
+        extraWrites: options.extraWrites,
+        taskId,
+        gold: gold && { input: gold, task_id: options.goldId },
+        requirePool: options.requirePool,
+        guards,
       });
-      if (created.ok || created.code !== 'stale' || room.guards.length === 0 || retries === 0) return created;
+      if (created.ok || created.code !== 'stale' || guards.length === 0 || retries === 0) return created;
     } catch (error) {
       // A repeated request whose task exists already needs no quota.
       const isFull = error instanceof ApiError && error.quota !== undefined;

@@ -97,27 +97,27 @@ export async function taskRules(
 }
 
 async function errorsOf(body: unknown, deps: ApiDeps, principal: Principal): Promise<FieldError[]> {
-  return [
-    ...timeErrors(body, deps.db.clock.now()),
-    ...latencyErrors(body, deps.db.clock.now()),
-    ...callbackErrors(deps, body),
-    ...reviewErrors(body),
-    ...copiesErrors(body),
-    ...stepErrors(at(body, 'requirements')),
-    ...exclusionErrors(at(body, 'requirements'), null),
-    ...(await outputErrors(deps, body, principal)),
-    ...(await slaErrors(deps, principal, body)),
-    ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, body) : []),
-  ];
+  const now = deps.db.clock.now();
+  const due = timeAt(body, 'sla', 'deadline');
+  const errors = timeErrors(body, now, due);
+  errors.push(...latencyErrors(body, now, due), ...callbackErrors(deps, body), ...reviewErrors(body));
+  errors.push(...copiesErrors(body), ...stepErrors(at(body, 'requirements')));
+  errors.push(...exclusionErrors(at(body, 'requirements'), null));
+  errors.push(...(await outputErrors(deps, body, principal)));
+  if (principal.kind === 'api_key')
+    errors.push(
+      ...(await slaErrors(deps, principal, body)),
+      ...(await referenceErrors(deps, principal, body)),
+    );
+  return errors;
 }
 
 /** How far ahead `not_before` may be, ms. */
 const MAX_START_DELAY_MS = 365 * 24 * 3600_000;
 
-/** The errors of the body's times. @param now ms */
-export function timeErrors(body: unknown, now: number): FieldError[] {
+/** The errors of the body's times. @param now ms. @param due its deadline, ms */
+export function timeErrors(body: unknown, now: number, due = timeAt(body, 'sla', 'deadline')): FieldError[] {
   const errors: FieldError[] = [];
-  const due = timeAt(body, 'sla', 'deadline');
   if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
   const start = timeAt(body, 'not_before');
   if (start !== null && start > now + MAX_START_DELAY_MS)
@@ -130,10 +130,9 @@ export function timeErrors(body: unknown, now: number): FieldError[] {
 /** By how much the target latency may end after the deadline, ms: requests take time, and may be repeated. */
 const LATENCY_SLACK = 60_000;
 
-/** The error of a new task whose target latency ends after its deadline. @param now ms */
-function latencyErrors(body: unknown, now: number): FieldError[] {
+/** The error of a new task whose target latency ends after its deadline. @param now ms. @param due its deadline, ms */
+function latencyErrors(body: unknown, now: number, due: number | null): FieldError[] {
   const latency = at(body, 'sla', 'target_latency_seconds');
-  const due = timeAt(body, 'sla', 'deadline');
   if (typeof latency !== 'number' || due === null || due <= now) return [];
   const start = Math.max(now, timeAt(body, 'not_before') ?? now);
   return start + latency * 1000 > due + LATENCY_SLACK ? [TARGET_TOO_LATE] : [];

@@ -29,7 +29,7 @@ export async function changeAndRespond(
     callerGuards,
     ifVersion: ifMatch,
     loaded,
-    extraWrites: (task) => recordResponse(taskResponse(task)),
+    extraWrites: (task) => recordResponse(() => taskResponse(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return taskResponse(changed.task);

@@ -57,7 +57,7 @@ export const taskRoutes = [
         actor,
         callerGuards,
         requirePool: true,
-        extraWrites: (task) => recordResponse(createdResponse(task)),
+        extraWrites: (task) => recordResponse(() => createdResponse(task)),
       });
       if (!created.ok) throw refusal(created);
       return createdResponse(created.task);

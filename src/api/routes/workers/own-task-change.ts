@@ -38,7 +38,7 @@ export async function changeOwnTask(
   const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
     actor,
     callerGuards,
-    extraWrites: (task) => recordResponse(responseFor(task)),
+    extraWrites: (task) => recordResponse(() => responseFor(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return responseFor(changed.task);

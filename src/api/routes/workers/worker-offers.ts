@@ -149,7 +149,7 @@ async function answerOffer(
   const changed = await changeTask(deps.db, org_id, taskId, plan, {
     actor,
     callerGuards,
-    extraWrites: (task) => recordResponse(response ?? workerTaskResponse(task)),
+    extraWrites: (task) => recordResponse(() => response ?? workerTaskResponse(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return response ?? workerTaskResponse(changed.task);
