@@ -12,12 +12,22 @@ const TEXTS = [
   '/notes',
   'image/png',
   'p00-1764451200000-0',
+  'tasks:read',
+  'api_key.created',
+  'system',
+  'blk_live_4cJ2v0m8S7wq1Zb6',
+  'blw_4cJ2v0m8S7wq1Zb6',
+  'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  'whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  `blc_${'4cJ2v0m8S7wq1Zb6'.repeat(3).slice(0, 43)}`,
+  '4cJ2v0m8S7wq1Zb6'.repeat(3).slice(0, 43),
   '203.0.113.0/24',
 ];
 const FORMATS: Record<string, string> = {
   uuid: '01890a5d-ac96-774b-bcce-b302099a8057',
   'date-time': '2026-02-04T19:21:00.000Z',
   email: 'ada@example.com',
+  'json-pointer': '/sla/deadline',
   uri: 'https://example.com/webhooks/biolayer',
 };
 

@@ -8,7 +8,7 @@ import type { Responses, Route } from '../route.ts';
 import { Components, type Json } from './components.ts';
 import { exampleOf } from './examples.ts';
 import { HEADER_COMPONENTS, headerParameters, isCacheable, responseHeaders } from './headers.ts';
-import { problemComponents, problemResponses } from './problems.ts';
+import { problemComponents, problemExamples, problemResponses } from './problems.ts';
 import { webhooks } from './webhooks.ts';
 
 /**
@@ -45,6 +45,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     components: {
       schemas: components.schemas,
       responses: problemComponents(),
+      examples: problemExamples(),
       ...HEADER_COMPONENTS,
       securitySchemes: {
         api_key: {

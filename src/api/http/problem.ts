@@ -135,7 +135,7 @@ export function supersededRequest(): ApiError {
 const ERRORS_PATH = '/docs/errors';
 
 /** Longest `detail`, in UTF-16 units. */
-const MAX_DETAIL = 1000;
+export const MAX_DETAIL = 1000;
 
 /** 422 for one or more fields, of which the first fifty are reported. */
 export function invalid(...faults: FieldError[]): ApiError {

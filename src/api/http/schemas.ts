@@ -2,7 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { matching } from './patterns.ts';
-import { PROBLEMS, type ProblemCode } from './problem.ts';
+import { MAX_DETAIL, PROBLEMS, type ProblemCode } from './problem.ts';
 
 /** One of a list of strings. */
 export function word<const T extends readonly string[]>(values: T, options: Record<string, unknown> = {}) {
@@ -62,9 +62,45 @@ export function count(what: string) {
   return Type.Integer({ minimum: 0, description: what });
 }
 
-/** Free text. */
-export function text(description: string) {
-  return Type.String({ description });
+/** Free text. @param limits of its length or form */
+export function text(
+  description: string,
+  limits: { minLength?: number; maxLength?: number; pattern?: string } = {},
+) {
+  return Type.String({ ...limits, description });
+}
+
+/** A text that is never empty. @param maxLength in characters */
+export function label(description: string, maxLength?: number) {
+  return text(description, { minLength: 1, ...(maxLength !== undefined && { maxLength }) });
+}
+
+/** Who did something. */
+export function actor(description = '`api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`') {
+  return text(description, { pattern: '^[a-z_]+(:|$)' });
+}
+
+/** A SHA-256 hash in hexadecimal. */
+export function sha256(description: string) {
+  return text(description, { pattern: '^[0-9a-f]{64}$' });
+}
+
+/** Longest cursor, in characters. */
+const MAX_CURSOR = 1000;
+
+/** The cursor of a request. */
+export function cursorIn(description: string) {
+  return Type.Optional(Type.String({ maxLength: MAX_CURSOR, description }));
+}
+
+/** The cursor with which the caller goes on; null at the end. */
+export function nextCursor(description: string) {
+  return nullable(label(description, MAX_CURSOR));
+}
+
+/** Scopes in responses. */
+export function scopes(description: string) {
+  return Type.Array(Type.String({ pattern: '^(\\*|[a-z_]+:[a-z_]+)$' }), { description });
 }
 
 /** An object that permits no other fields. @param name of the schema in the OpenAPI document */
@@ -93,32 +129,35 @@ export const Problem = Type.Object(
       format: 'uri-reference',
       description: 'Where the code is explained, relative to the server: `/docs/errors#…`',
     }),
-    title: text('What the kind of error means, in a few words'),
+    title: label('What the kind of error means, in a few words'),
     status: Type.Integer({ minimum: 400, maximum: 599, description: 'HTTP status of the response' }),
-    detail: text('What is wrong with this request'),
+    detail: text('What is wrong with this request', { maxLength: MAX_DETAIL }),
     code: word(Object.keys(PROBLEMS) as ProblemCode[], {
       description: 'Stable; `type` and `title` follow from it',
     }),
-    request_id: text('Id of the request, as in the header `Request-Id`'),
+    request_id: label('Id of the request, as in the header `Request-Id`', 128),
     errors: Type.Optional(
       Type.Array(
         Type.Object(
           {
-            pointer: text('JSON Pointer (RFC 6901) of the field'),
-            message: text('The rule that the field breaks'),
-            parameter: Type.Optional(text('The query parameter, for `invalid_query`')),
+            pointer: Type.String({
+              format: 'json-pointer',
+              description: 'JSON Pointer (RFC 6901) of the field',
+            }),
+            message: label('The rule that the field breaks'),
+            parameter: Type.Optional(label('The query parameter, for `invalid_query`')),
           },
           { $id: 'FieldError' },
         ),
-        { description: 'All faults of the body or query, up to 50' },
+        { minItems: 1, maxItems: 50, description: 'All faults of the body or query, up to 50' },
       ),
     ),
-    quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: the limit that is reached' })),
+    quota: Type.Optional(label('With `quota_exceeded`: the limit that is reached')),
     reasons: Type.Optional(
       Type.Array(
         Type.Object(
           {
-            reason: text('The requirement, or the state of the worker'),
+            reason: label('The requirement, or the state of the worker'),
             wanted: Type.Optional(Wanted),
             has: Type.Optional(Type.Number({ description: 'The value of the worker' })),
           },
@@ -144,12 +183,7 @@ export const PageQuery = {
   limit: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'Most items of the page' }),
   ),
-  cursor: Type.Optional(
-    Type.String({
-      maxLength: 1000,
-      description: '`next_cursor` of the previous page, with the same filters; default: the first page',
-    }),
-  ),
+  cursor: cursorIn('`next_cursor` of the previous page, with the same filters; default: the first page'),
   order: order('desc'),
 };
 /** Those of a list that starts with the oldest by default. */
@@ -166,7 +200,7 @@ export function pageOf(item: TSchema & { $id?: string }) {
     {
       data: Type.Array(item, { description: 'The items of the page' }),
       has_more: Type.Boolean({ description: 'Whether there are more items' }),
-      next_cursor: nullable(Type.String({ description: '`cursor` of the next page; null on the last' })),
+      next_cursor: nextCursor('`cursor` of the next page; null on the last'),
     },
     item.$id === undefined ? {} : { $id: `${item.$id}Page` },
   );
@@ -187,4 +221,7 @@ export const PoolList = Type.Array(PoolName, {
   description: POOLS,
 });
 /** The same in responses. */
-export const Pools = Type.Array(Type.String(), { description: POOLS });
+export const Pools = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+  maxItems: 100,
+  description: POOLS,
+});

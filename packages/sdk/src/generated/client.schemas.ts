@@ -10,14 +10,17 @@
 export type FieldError = {
     /**
      * JSON Pointer (RFC 6901) of the field
+     * @format json-pointer
      */
     pointer: string;
     /**
      * The rule that the field breaks
+     * @minLength 1
      */
     message: string;
     /**
      * The query parameter, for `invalid_query`
+     * @minLength 1
      */
     parameter?: string;
 };
@@ -25,6 +28,7 @@ export type FieldError = {
 export type IneligibilityReason = {
     /**
      * The requirement, or the state of the worker
+     * @minLength 1
      */
     reason: string;
     /**
@@ -48,6 +52,7 @@ export type Problem = {
     type: string;
     /**
      * What the kind of error means, in a few words
+     * @minLength 1
      */
     title: string;
     /**
@@ -58,6 +63,7 @@ export type Problem = {
     status: number;
     /**
      * What is wrong with this request
+     * @maxLength 1000
      */
     detail: string;
     /**
@@ -66,14 +72,19 @@ export type Problem = {
     code: "malformed_request" | "malformed_json" | "malformed_body" | "invalid_header" | "invalid_query" | "invalid_cursor" | "invalid_credential" | "insufficient_scope" | "pool_forbidden" | "org_mismatch" | "ip_not_allowed" | "origin_not_allowed" | "org_suspended" | "live_key_required" | "not_found" | "method_not_allowed" | "request_timeout" | "invalid_transition" | "task_not_cancellable" | "offer_not_pending" | "idempotency_in_flight" | "idempotency_answer_lost" | "question_open" | "question_not_open" | "task_not_rejected" | "already_disputed" | "dispute_too_late" | "dispute_not_open" | "already_exists" | "would_lock_out" | "worker_not_eligible" | "delivery_in_progress" | "endpoint_unavailable" | "channel_not_usable" | "replay_in_progress" | "removal_in_progress" | "conflict" | "version_mismatch" | "body_too_large" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "quota_exceeded" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "unavailable";
     /**
      * Id of the request, as in the header `Request-Id`
+     * @minLength 1
+     * @maxLength 128
      */
     request_id: string;
     /**
      * All faults of the body or query, up to 50
+     * @minItems 1
+     * @maxItems 50
      */
     errors?: FieldError[];
     /**
      * With `quota_exceeded`: the limit that is reached
+     * @minLength 1
      */
     quota?: string;
     /**
@@ -637,10 +648,12 @@ export type Evidence = {
     evidence_id: string;
     /**
      * Safe file name, made from the last path segment of the given name
+     * @minLength 1
      */
     name: string;
     /**
      * Media type, as the upload named it
+     * @minLength 1
      */
     media_type: string;
     /**
@@ -791,6 +804,7 @@ export type TaskReview = {
     worker_id: string;
     /**
      * Who decided: `api_key:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     reviewed_by: string;
     /**
@@ -806,10 +820,12 @@ export type TaskReview = {
 export type TaskFailure = {
     /**
      * Stable code of the reason, such as `deadline_exceeded`
+     * @minLength 1
      */
     code: string;
     /**
      * The reason in words
+     * @minLength 1
      */
     message: string;
 };
@@ -824,6 +840,7 @@ export type TaskCancellation = {
     reason: string | null;
     /**
      * Who cancelled, such as `api_key:<id>`
+     * @pattern ^[a-z_]+(:|$)
      */
     cancelled_by: string;
 };
@@ -876,6 +893,7 @@ export type TaskDispute = {
     worker_id: string;
     /**
      * Why the worker disputes the rejection, plain text
+     * @minLength 1
      */
     text: string;
     /**
@@ -898,6 +916,7 @@ export type TaskDispute = {
     decided_at: string | null;
     /**
      * Who decided; null before
+     * @pattern ^[a-z_]+(:|$)
      */
     decided_by: string | null;
 };
@@ -912,6 +931,7 @@ export type Author = {
     kind: "worker" | "requester";
     /**
      * Id of the worker, or who wrote it for the requester; null if hidden from the caller
+     * @minLength 1
      */
     id: string | null;
 };
@@ -927,6 +947,8 @@ export type OpenQuestion = {
     message_id: string;
     /**
      * The question, plain text
+     * @minLength 1
+     * @maxLength 10000
      */
     text: string;
     author: Author;
@@ -1277,6 +1299,8 @@ export type TaskPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -1343,7 +1367,8 @@ export type TaskCreatedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1370,6 +1395,7 @@ export type TaskCreatedEntry = {
 export type TaskQueuedData = {
     /**
      * Why it waits for a worker: `created`, `declined`, `released` …
+     * @minLength 1
      */
     reason: string;
     /**
@@ -1428,7 +1454,8 @@ export type TaskQueuedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1493,7 +1520,8 @@ export type TaskMatchedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1589,7 +1617,8 @@ export type TaskOfferedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1655,7 +1684,8 @@ export type TaskAcceptedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1687,6 +1717,7 @@ export type TaskStartedData = {
     worker_id: string;
     /**
      * `rework` when a reviewer sent the work back
+     * @minLength 1
      */
     reason?: string;
     /**
@@ -1730,7 +1761,8 @@ export type TaskStartedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1791,7 +1823,8 @@ export type TaskSubmittedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1819,7 +1852,7 @@ export type TaskVerifiedData = {
     /**
      * `auto`, or `manual` when a reviewer approved
      */
-    mode?: string;
+    mode?: "auto" | "manual";
     /**
      * The reason that a caller gave
      */
@@ -1861,7 +1894,8 @@ export type TaskVerifiedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1921,7 +1955,8 @@ export type TaskCompletedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -1978,7 +2013,8 @@ export type TaskFailedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2035,7 +2071,8 @@ export type TaskCancelledEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2102,7 +2139,8 @@ export type TaskSlaBreachedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2129,6 +2167,7 @@ export type TaskSlaBreachedEntry = {
 export type TaskChange = {
     /**
      * JSON Pointer (RFC 6901) of the member
+     * @format json-pointer
      */
     pointer: string;
     /**
@@ -2180,7 +2219,8 @@ export type TaskUpdatedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2211,9 +2251,9 @@ export type TaskAssignedData = {
      */
     worker_id: string;
     /**
-     * `offer` or `assign`
+     * How the worker got it
      */
-    mode: string;
+    mode: "offer" | "assign";
     /**
      * Whether the worker was not eligible
      */
@@ -2249,7 +2289,8 @@ export type TaskAssignedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2314,7 +2355,8 @@ export type TaskRequeuedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2347,6 +2389,8 @@ export type TaskQuestionAskedData = {
     author: Author;
     /**
      * The message, plain text
+     * @minLength 1
+     * @maxLength 10000
      */
     text: string;
 };
@@ -2380,7 +2424,8 @@ export type TaskQuestionAskedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2413,6 +2458,8 @@ export type TaskQuestionAnsweredData = {
     author: Author;
     /**
      * The message, plain text
+     * @minLength 1
+     * @maxLength 10000
      */
     text: string;
     /**
@@ -2451,7 +2498,8 @@ export type TaskQuestionAnsweredEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2484,6 +2532,8 @@ export type TaskMessageAddedData = {
     author: Author;
     /**
      * The message, plain text
+     * @minLength 1
+     * @maxLength 10000
      */
     text: string;
 };
@@ -2517,7 +2567,8 @@ export type TaskMessageAddedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2550,7 +2601,7 @@ export type TaskEscalatedData = {
     /**
      * Of the escalation: its condition
      */
-    "while": string;
+    "while": "unassigned" | "unfinished";
     urgency?: Urgency;
     /**
      * Id of the pool
@@ -2597,7 +2648,8 @@ export type TaskEscalatedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2663,7 +2715,8 @@ export type TaskReportedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2732,7 +2785,8 @@ export type TaskDisputedEntry = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -2788,6 +2842,8 @@ export type HistoryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
     /**
@@ -2955,10 +3011,12 @@ export type BulkFailure = {
     task_id: string;
     /**
      * Code of the error
+     * @minLength 1
      */
     code: string;
     /**
      * The error in words
+     * @minLength 1
      */
     detail: string;
 };
@@ -3098,6 +3156,7 @@ export type BulkAction = {
     failures?: BulkFailure[];
     /**
      * Who created it
+     * @pattern ^[a-z_]+(:|$)
      */
     created_by: string;
     /**
@@ -3350,6 +3409,8 @@ export type BulkActionPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -3552,6 +3613,7 @@ export type TaskType = {
     created_at: string;
     /**
      * Who made this version
+     * @pattern ^[a-z_]+(:|$)
      */
     created_by: string;
 };
@@ -3567,6 +3629,8 @@ export type TaskTypePage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -3706,9 +3770,9 @@ export type NearestMiss = {
      */
     worker_id: string;
     /**
-     * `available`, `away` or `offline`
+     * Whether the worker takes offers
      */
-    availability: string;
+    availability: "available" | "away" | "offline";
     /**
      * The requirements that the worker does not meet
      */
@@ -3859,7 +3923,8 @@ export type TaskCreatedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -3914,7 +3979,8 @@ export type TaskQueuedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -3969,7 +4035,8 @@ export type TaskMatchedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4024,7 +4091,8 @@ export type TaskOfferedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4079,7 +4147,8 @@ export type TaskAcceptedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4134,7 +4203,8 @@ export type TaskStartedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4189,7 +4259,8 @@ export type TaskSubmittedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4244,7 +4315,8 @@ export type TaskVerifiedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4299,7 +4371,8 @@ export type TaskCompletedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4354,7 +4427,8 @@ export type TaskFailedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4409,7 +4483,8 @@ export type TaskCancelledEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4464,7 +4539,8 @@ export type TaskSlaBreachedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4519,7 +4595,8 @@ export type TaskUpdatedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4574,7 +4651,8 @@ export type TaskAssignedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4629,7 +4707,8 @@ export type TaskRequeuedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4684,7 +4763,8 @@ export type TaskQuestionAskedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4739,7 +4819,8 @@ export type TaskQuestionAnsweredEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4794,7 +4875,8 @@ export type TaskMessageAddedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4849,7 +4931,8 @@ export type TaskEscalatedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4904,7 +4987,8 @@ export type TaskReportedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4959,7 +5043,8 @@ export type TaskDisputedEvent = {
      */
     at: string;
     /**
-     * `api_key:<id>`, `worker:<id>` or `system`
+     * `api_key:<id>`, `worker:<id>`, `member:<id>` … or `system`
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
@@ -4991,12 +5076,14 @@ export type WebhookEndpointDisabledData = {
     endpoint_id: string;
     /**
      * URL of the receiver
+     * @minLength 1
+     * @maxLength 2048
      */
     url: string;
     /**
      * `gone`: it answered 410. `failing`: it failed for too long
      */
-    reason: string;
+    reason: "gone" | "failing";
 };
 
 /**
@@ -5019,6 +5106,7 @@ export type WebhookEndpointDisabledEvent = {
     at: string;
     /**
      * Who or what caused it
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     data: WebhookEndpointDisabledData;
@@ -5040,6 +5128,8 @@ export type FeedEventPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -5055,6 +5145,7 @@ export type FeedEventType = "task.created" | "task.queued" | "task.matched" | "t
 export type FeedStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id: string;
     event: FeedEventType;
@@ -5258,6 +5349,7 @@ export type Offer = {
 export type OfferStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5293,6 +5385,7 @@ export type EndedOffer = {
 export type OfferEndedStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5313,6 +5406,7 @@ export type OwnDispute = {
     worker_id: string;
     /**
      * Why the worker disputes the rejection, plain text
+     * @minLength 1
      */
     text: string;
     /**
@@ -5434,6 +5528,7 @@ export type WorkerTask = {
 export type TaskStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5460,6 +5555,7 @@ export type LostTask = {
 export type TaskGoneStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5586,6 +5682,7 @@ export type Worker = {
 export type WorkerStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5606,6 +5703,7 @@ export type StreamReset = Record<string, unknown>;
 export type ResetStreamEvent = {
     /**
      * Position after the event, for `Last-Event-ID`
+     * @minLength 1
      */
     id?: string;
     /**
@@ -5704,6 +5802,8 @@ export type PoolPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -5800,6 +5900,8 @@ export type WorkerPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -5858,6 +5960,7 @@ export type UpdateWorkerRequest = {
 export type CreateWorkerTokenResponse = {
     /**
      * The token, `blw_…`; shown only in this response
+     * @pattern ^blw_
      */
     token: string;
 };
@@ -5923,6 +6026,8 @@ export type SessionPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -5988,6 +6093,8 @@ export type OfferPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6017,6 +6124,8 @@ export type WorkerTaskPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6206,6 +6315,8 @@ export type NotificationChannelPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6499,6 +6610,8 @@ export type NotificationPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6520,6 +6633,8 @@ export type Message = {
     author: Author;
     /**
      * Plain text, never HTML
+     * @minLength 1
+     * @maxLength 10000
      */
     text: string;
     /**
@@ -6549,6 +6664,8 @@ export type MessagePage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6671,10 +6788,12 @@ export type UploadedEvidence = {
     evidence_id: string;
     /**
      * Safe file name, made from the last path segment of the given name
+     * @minLength 1
      */
     name: string;
     /**
      * Media type, as the upload named it
+     * @minLength 1
      */
     media_type: string;
     /**
@@ -6711,6 +6830,8 @@ export type UploadedEvidencePage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6727,10 +6848,13 @@ export type CreateApiKeyResponse = {
     mode: "live" | "test";
     /**
      * Name for people
+     * @minLength 1
+     * @maxLength 200
      */
     name: string;
     /**
      * First characters of the key
+     * @minLength 1
      */
     hint: string;
     /**
@@ -6739,6 +6863,7 @@ export type CreateApiKeyResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -6763,6 +6888,7 @@ export type CreateApiKeyResponse = {
     replaced_by: string | null;
     /**
      * The key itself; shown only in this response
+     * @pattern ^blk_(live|test)_
      */
     key: string;
 };
@@ -6813,10 +6939,13 @@ export type ApiKey = {
     mode: "live" | "test";
     /**
      * Name for people
+     * @minLength 1
+     * @maxLength 200
      */
     name: string;
     /**
      * First characters of the key
+     * @minLength 1
      */
     hint: string;
     /**
@@ -6825,6 +6954,7 @@ export type ApiKey = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -6860,6 +6990,8 @@ export type ApiKeyPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -6876,10 +7008,13 @@ export type RotateApiKeyResponse = {
     mode: "live" | "test";
     /**
      * Name for people
+     * @minLength 1
+     * @maxLength 200
      */
     name: string;
     /**
      * First characters of the key
+     * @minLength 1
      */
     hint: string;
     /**
@@ -6888,6 +7023,7 @@ export type RotateApiKeyResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -6912,6 +7048,7 @@ export type RotateApiKeyResponse = {
     replaced_by: string | null;
     /**
      * The key itself; shown only in this response
+     * @pattern ^blk_(live|test)_
      */
     key: string;
 };
@@ -6956,6 +7093,8 @@ export type WebhookEndpointWithSecret = {
     endpoint_id: string;
     /**
      * URL that events are sent to
+     * @minLength 1
+     * @maxLength 2048
      */
     url: string;
     /**
@@ -6965,6 +7104,8 @@ export type WebhookEndpointWithSecret = {
     description: string;
     /**
      * Types of the events that are sent
+     * @minItems 1
+     * @maxItems 50
      */
     events: EventType[];
     /**
@@ -6986,6 +7127,7 @@ export type WebhookEndpointWithSecret = {
     signature: "v1" | "v1a";
     /**
      * `whpk_…`, for v1a
+     * @pattern ^whpk_
      */
     public_key: string | null;
     /**
@@ -6995,6 +7137,7 @@ export type WebhookEndpointWithSecret = {
     previous_secret_expires_at: string | null;
     /**
      * Names of the extra headers
+     * @maxItems 20
      */
     header_names: string[];
     retry_policy: RetryPolicy;
@@ -7011,6 +7154,7 @@ export type WebhookEndpointWithSecret = {
     updated_at: string;
     /**
      * `whsec_…`; null for v1a
+     * @pattern ^whsec_
      */
     secret: string | null;
 };
@@ -7065,6 +7209,8 @@ export type WebhookEndpoint = {
     endpoint_id: string;
     /**
      * URL that events are sent to
+     * @minLength 1
+     * @maxLength 2048
      */
     url: string;
     /**
@@ -7074,6 +7220,8 @@ export type WebhookEndpoint = {
     description: string;
     /**
      * Types of the events that are sent
+     * @minItems 1
+     * @maxItems 50
      */
     events: EventType[];
     /**
@@ -7095,6 +7243,7 @@ export type WebhookEndpoint = {
     signature: "v1" | "v1a";
     /**
      * `whpk_…`, for v1a
+     * @pattern ^whpk_
      */
     public_key: string | null;
     /**
@@ -7104,6 +7253,7 @@ export type WebhookEndpoint = {
     previous_secret_expires_at: string | null;
     /**
      * Names of the extra headers
+     * @maxItems 20
      */
     header_names: string[];
     retry_policy: RetryPolicy;
@@ -7131,6 +7281,8 @@ export type WebhookEndpointPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7250,6 +7402,7 @@ export type Replay = {
     failed: number;
     /**
      * Who started it
+     * @pattern ^[a-z_]+(:|$)
      */
     created_by: string;
     /**
@@ -7269,6 +7422,7 @@ export type Replay = {
     finished_at: string | null;
     /**
      * Why nothing was sent; null unless it ended so
+     * @minLength 1
      */
     hint: string | null;
 };
@@ -7301,6 +7455,8 @@ export type ReplayPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7357,6 +7513,8 @@ export type DeliveryAttempt = {
     at: string;
     /**
      * HTTP status of the response; null when there was none
+     * @minimum 100
+     * @maximum 999
      */
     status: number | null;
     /**
@@ -7366,14 +7524,17 @@ export type DeliveryAttempt = {
     ms: number;
     /**
      * What went wrong; null for nothing
+     * @minLength 1
      */
     error: string | null;
     /**
      * Kind of the error, for programs; null for none
+     * @minLength 1
      */
     error_class: string | null;
     /**
      * IP address of the receiver
+     * @minLength 1
      */
     address: string | null;
     timings: DeliveryTimings;
@@ -7387,6 +7548,7 @@ export type DeliveryAttempt = {
     response_headers: Record<string, string>;
     /**
      * The first 4 KiB
+     * @maxLength 4096
      */
     response_body: string;
     /**
@@ -7422,6 +7584,7 @@ export type Delivery = {
     event_id: string;
     /**
      * Type of the event
+     * @pattern ^[a-z_]+\.[a-z_]+$
      */
     event_type: string;
     /**
@@ -7431,6 +7594,8 @@ export type Delivery = {
     sequence: number | null;
     /**
      * URL of the receiver; null if it is no longer known
+     * @minLength 1
+     * @maxLength 2048
      */
     url: string | null;
     /**
@@ -7464,6 +7629,8 @@ export type DeliveryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7479,6 +7646,8 @@ export type Redelivery = {
     redelivery_id: string;
     /**
      * Callback URL whose failed deliveries are sent again; null for any
+     * @minLength 1
+     * @maxLength 2048
      */
     callback_url: string | null;
     /**
@@ -7531,6 +7700,7 @@ export type Redelivery = {
     failed: number;
     /**
      * Who started it
+     * @pattern ^[a-z_]+(:|$)
      */
     created_by: string;
     /**
@@ -7550,6 +7720,7 @@ export type Redelivery = {
     finished_at: string | null;
     /**
      * Why nothing was sent; null unless it ended so
+     * @minLength 1
      */
     hint: string | null;
 };
@@ -7588,6 +7759,8 @@ export type RedeliveryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7595,6 +7768,7 @@ export type RedeliveryPage = {
 export type CreateOAuthClientResponse = {
     /**
      * Id of the client
+     * @pattern ^blc_[A-Za-z0-9_-]{43}$
      */
     client_id: string;
     /**
@@ -7605,6 +7779,7 @@ export type CreateOAuthClientResponse = {
     name: string;
     /**
      * OAuth grants that the client may use
+     * @minItems 1
      */
     grant_types: ("client_credentials" | "authorization_code")[];
     /**
@@ -7613,10 +7788,14 @@ export type CreateOAuthClientResponse = {
     "public": boolean;
     /**
      * Where members return to after they authorize the client
+     * @maxItems 20
+     * @uniqueItems
      */
     redirect_uris: string[];
     /**
      * Where members return to after they sign out
+     * @maxItems 20
+     * @uniqueItems
      */
     post_logout_redirect_uris: string[];
     /**
@@ -7625,6 +7804,7 @@ export type CreateOAuthClientResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -7639,6 +7819,7 @@ export type CreateOAuthClientResponse = {
     updated_at: string;
     /**
      * Shown only in this response; a public client has none
+     * @minLength 1
      */
     client_secret?: string;
 };
@@ -7693,6 +7874,7 @@ export type CreateOAuthClientRequest = {
 export type OAuthClient = {
     /**
      * Id of the client
+     * @pattern ^blc_[A-Za-z0-9_-]{43}$
      */
     client_id: string;
     /**
@@ -7703,6 +7885,7 @@ export type OAuthClient = {
     name: string;
     /**
      * OAuth grants that the client may use
+     * @minItems 1
      */
     grant_types: ("client_credentials" | "authorization_code")[];
     /**
@@ -7711,10 +7894,14 @@ export type OAuthClient = {
     "public": boolean;
     /**
      * Where members return to after they authorize the client
+     * @maxItems 20
+     * @uniqueItems
      */
     redirect_uris: string[];
     /**
      * Where members return to after they sign out
+     * @maxItems 20
+     * @uniqueItems
      */
     post_logout_redirect_uris: string[];
     /**
@@ -7723,6 +7910,7 @@ export type OAuthClient = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -7748,6 +7936,8 @@ export type OAuthClientPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7789,6 +7979,7 @@ export type UpdateOAuthClientRequest = {
 export type RotateOAuthClientSecretResponse = {
     /**
      * Id of the client
+     * @pattern ^blc_[A-Za-z0-9_-]{43}$
      */
     client_id: string;
     /**
@@ -7799,6 +7990,7 @@ export type RotateOAuthClientSecretResponse = {
     name: string;
     /**
      * OAuth grants that the client may use
+     * @minItems 1
      */
     grant_types: ("client_credentials" | "authorization_code")[];
     /**
@@ -7807,10 +7999,14 @@ export type RotateOAuthClientSecretResponse = {
     "public": boolean;
     /**
      * Where members return to after they authorize the client
+     * @maxItems 20
+     * @uniqueItems
      */
     redirect_uris: string[];
     /**
      * Where members return to after they sign out
+     * @maxItems 20
+     * @uniqueItems
      */
     post_logout_redirect_uris: string[];
     /**
@@ -7819,6 +8015,7 @@ export type RotateOAuthClientSecretResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -7833,6 +8030,7 @@ export type RotateOAuthClientSecretResponse = {
     updated_at: string;
     /**
      * Shown only in this response; a public client has none
+     * @minLength 1
      */
     client_secret?: string;
 };
@@ -7854,26 +8052,32 @@ export type Issuer = {
     name: string;
     /**
      * The `iss` claim of its tokens
+     * @minLength 1
+     * @maxLength 500
      */
     issuer: string;
     /**
      * The `aud` claim of its tokens
+     * @minLength 1
      */
     audience: string;
     /**
      * https URL of its public keys (JWKS)
+     * @format uri
      */
     jwks_uri: string;
     /**
      * Signature algorithms that are accepted
+     * @minItems 1
      */
-    algorithms: string[];
+    algorithms: ("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA")[];
     /**
      * The `typ` header of its tokens
      */
     token_type: "at+jwt" | "JWT";
     /**
      * The claim that holds the scopes of a token
+     * @minLength 1
      */
     scope_claim: string;
     /**
@@ -7882,6 +8086,7 @@ export type Issuer = {
     scope_map: Record<string, string[]>;
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -7955,6 +8160,8 @@ export type IssuerPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -7967,6 +8174,8 @@ export type CreateMemberResponse = {
     member_id: string;
     /**
      * E-mail address; the name to sign in with
+     * @minLength 1
+     * @maxLength 254
      */
     email: string;
     /**
@@ -7985,6 +8194,7 @@ export type CreateMemberResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -8056,6 +8266,8 @@ export type Member = {
     member_id: string;
     /**
      * E-mail address; the name to sign in with
+     * @minLength 1
+     * @maxLength 254
      */
     email: string;
     /**
@@ -8074,6 +8286,7 @@ export type Member = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -8103,6 +8316,8 @@ export type MemberPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8185,6 +8400,7 @@ export type ConsoleSession = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -8221,6 +8437,7 @@ export type CreateOrgResponse = {
     name: string;
     /**
      * An API key with all scopes; shown only in this response
+     * @minLength 1
      */
     api_key: string;
 };
@@ -8278,6 +8495,7 @@ export type OrgSuspension = {
     at: string;
     /**
      * The reason; null for none
+     * @minLength 1
      */
     reason: string | null;
 };
@@ -8534,6 +8752,8 @@ export type OrgSummaryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8550,10 +8770,13 @@ export type CreateOrgApiKeyResponse = {
     mode: "live" | "test";
     /**
      * Name for people
+     * @minLength 1
+     * @maxLength 200
      */
     name: string;
     /**
      * First characters of the key
+     * @minLength 1
      */
     hint: string;
     /**
@@ -8562,6 +8785,7 @@ export type CreateOrgApiKeyResponse = {
     scopes: string[];
     /**
      * Pools whose tasks and workers the credential may use; `*` for all
+     * @maxItems 100
      */
     pools: string[];
     /**
@@ -8586,6 +8810,7 @@ export type CreateOrgApiKeyResponse = {
     replaced_by: string | null;
     /**
      * The key itself; shown only in this response
+     * @pattern ^blk_(live|test)_
      */
     key: string;
 };
@@ -8650,6 +8875,7 @@ export type UpdateOwnOrgRequest = {
 export type WebhookSecret = {
     /**
      * `whsec_…`, Standard Webhooks
+     * @pattern ^whsec_
      */
     secret: string;
     /**
@@ -8674,6 +8900,7 @@ export type LostSecret = {
     kind: "audit_signing_key" | "oauth_settings" | "vapid_keys" | "webhook_secret" | "webhook_endpoint" | "notification_channels" | "task";
     /**
      * Id of the org; null for none
+     * @format uuid
      */
     org_id: string | null;
     /**
@@ -8682,10 +8909,12 @@ export type LostSecret = {
     mode: ("live" | "test") | null;
     /**
      * Id of the endpoint or task
+     * @minLength 1
      */
     id: string | null;
     /**
      * Id of the key that sealed it
+     * @minLength 1
      */
     key_id: string | null;
 };
@@ -8707,6 +8936,8 @@ export type ResealSecretsResponse = {
     lost_items: LostSecret[];
     /**
      * `cursor` of the next step; null after the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8781,14 +9012,17 @@ export type DeadEntry = {
     entry_id: string;
     /**
      * `outbox`: an outbox entry. `member`: a member of an index. `record`: a note about a record
+     * @minLength 1
      */
     kind: string;
     /**
      * Id of the outbox entry, the member, or the Redis key of the record
+     * @minLength 1
      */
     name: string;
     /**
      * Why it could not be processed
+     * @minLength 1
      */
     reason: string;
     /**
@@ -8813,6 +9047,8 @@ export type DeadEntryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8825,6 +9061,8 @@ export type ReplayDeadEntriesResponse = {
     replayed: number;
     /**
      * `cursor` of the next step; null after the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8843,10 +9081,12 @@ export type ReplayDeadEntriesRequest = {
 export type AuditTarget = {
     /**
      * Kind of the thing, such as `api_key`
+     * @minLength 1
      */
     type: string;
     /**
      * Its id
+     * @minLength 1
      */
     id: string;
 };
@@ -8867,10 +9107,12 @@ export type AuditEntry = {
     at: string;
     /**
      * `api_key:<id>`, `operator` …
+     * @pattern ^[a-z_]+(:|$)
      */
     actor: string;
     /**
      * For example `api_key.created`
+     * @pattern ^[a-z_]+\.[a-z_]+$
      */
     action: string;
     target: AuditTarget;
@@ -8880,10 +9122,12 @@ export type AuditEntry = {
     data: Record<string, unknown>;
     /**
      * `hash` of the entry before; null for the first
+     * @pattern ^[0-9a-f]{64}$
      */
     previous_hash: string | null;
     /**
      * SHA-256 over the entry without this field, in RFC 8785 form
+     * @pattern ^[0-9a-f]{64}$
      */
     hash: string;
 };
@@ -8899,6 +9143,8 @@ export type AuditEntryPage = {
     has_more: boolean;
     /**
      * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
      */
     next_cursor: string | null;
 };
@@ -8917,10 +9163,12 @@ export type AuditKey = {
     crv: "Ed25519";
     /**
      * The public key, base64url
+     * @pattern ^[A-Za-z0-9_-]{43}$
      */
     x: string;
     /**
      * Thumbprint of the key (RFC 7638)
+     * @pattern ^[A-Za-z0-9_-]{43}$
      */
     kid: string;
     /**
@@ -8988,6 +9236,7 @@ export type DurationStats = {
 export type StatsTotal = {
     /**
      * Value of `group_by`; null without `group_by` and for tasks that have none
+     * @minLength 1
      */
     group: string | null;
     /**
@@ -9036,6 +9285,7 @@ export type StatsRow = {
     start: string;
     /**
      * Value of `group_by`; null without `group_by` and for tasks that have none
+     * @minLength 1
      */
     group: string | null;
     /**
@@ -9111,10 +9361,12 @@ export type Stats = {
 export type WebhookOrigin = {
     /**
      * The product or system that the task comes from
+     * @minLength 1
      */
     product: string;
     /**
      * The integrator's own id of the request
+     * @minLength 1
      */
     request_id: string;
 };
@@ -9228,6 +9480,7 @@ export type TaskQueuedWebhook = {
         metadata: Record<string, string>;
         /**
          * Why it waits for a worker: `created`, `declined`, `released` …
+         * @minLength 1
          */
         reason: string;
         /**
@@ -9520,6 +9773,7 @@ export type TaskStartedWebhook = {
         worker_id: string;
         /**
          * `rework` when a reviewer sent the work back
+         * @minLength 1
          */
         reason?: string;
         /**
@@ -9650,7 +9904,7 @@ export type TaskVerifiedWebhook = {
         /**
          * `auto`, or `manual` when a reviewer approved
          */
-        mode?: string;
+        mode?: "auto" | "manual";
         /**
          * The reason that a caller gave
          */
@@ -10018,9 +10272,9 @@ export type TaskAssignedWebhook = {
          */
         worker_id: string;
         /**
-         * `offer` or `assign`
+         * How the worker got it
          */
-        mode: string;
+        mode: "offer" | "assign";
         /**
          * Whether the worker was not eligible
          */
@@ -10152,6 +10406,8 @@ export type TaskQuestionAskedWebhook = {
         author: Author;
         /**
          * The message, plain text
+         * @minLength 1
+         * @maxLength 10000
          */
         text: string;
     };
@@ -10217,6 +10473,8 @@ export type TaskQuestionAnsweredWebhook = {
         author: Author;
         /**
          * The message, plain text
+         * @minLength 1
+         * @maxLength 10000
          */
         text: string;
         /**
@@ -10287,6 +10545,8 @@ export type TaskMessageAddedWebhook = {
         author: Author;
         /**
          * The message, plain text
+         * @minLength 1
+         * @maxLength 10000
          */
         text: string;
     };
@@ -10352,7 +10612,7 @@ export type TaskEscalatedWebhook = {
         /**
          * Of the escalation: its condition
          */
-        "while": string;
+        "while": "unassigned" | "unfinished";
         urgency?: Urgency;
         /**
          * Id of the pool

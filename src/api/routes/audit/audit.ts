@@ -10,11 +10,14 @@ import { requireWholeOrg } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import {
+  actor,
   closed,
   described,
+  label,
   nullable,
   PageQuery,
   pageOf,
+  sha256,
   Timestamp,
   text,
   time,
@@ -26,15 +29,15 @@ const AuditEntry = Type.Object(
   {
     sequence: Type.Integer({ minimum: 1, description: '1, 2, 3 … within the org' }),
     at: time('When it happened'),
-    actor: Type.String({ description: '`api_key:<id>`, `operator` …' }),
-    action: Type.String({ description: 'For example `api_key.created`' }),
+    actor: actor('`api_key:<id>`, `operator` …'),
+    action: text('For example `api_key.created`', { pattern: '^[a-z_]+\\.[a-z_]+$' }),
     target: Type.Object(
-      { type: text('Kind of the thing, such as `api_key`'), id: text('Its id') },
+      { type: label('Kind of the thing, such as `api_key`'), id: label('Its id') },
       { $id: 'AuditTarget', description: 'What the action changed' },
     ),
     data: Type.Record(Type.String(), Type.Unknown(), { description: 'What belongs to the action' }),
-    previous_hash: nullable(text('`hash` of the entry before; null for the first')),
-    hash: Type.String({ description: 'SHA-256 over the entry without this field, in RFC 8785 form' }),
+    previous_hash: nullable(sha256('`hash` of the entry before; null for the first')),
+    hash: sha256('SHA-256 over the entry without this field, in RFC 8785 form'),
   },
   { $id: 'AuditEntry', description: 'An entry of the audit log' },
 );
@@ -43,8 +46,8 @@ const PublicKey = Type.Object(
   {
     kty: word(['OKP'], { description: 'Key type (RFC 8037)' }),
     crv: word(['Ed25519'], { description: 'Curve' }),
-    x: text('The public key, base64url'),
-    kid: Type.String({ description: 'Thumbprint of the key (RFC 7638)' }),
+    x: text('The public key, base64url', { pattern: '^[A-Za-z0-9_-]{43}$' }),
+    kid: text('Thumbprint of the key (RFC 7638)', { pattern: '^[A-Za-z0-9_-]{43}$' }),
     use: word(['sig'], { description: 'Signatures' }),
     alg: word(['EdDSA'], { description: 'Algorithm' }),
   },

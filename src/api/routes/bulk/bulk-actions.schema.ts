@@ -9,12 +9,13 @@ import {
   MAX_TASK_IDS,
 } from '../../../state/bulk/bulk-action.ts';
 import {
+  actor,
   CreatedAt,
   closed,
   count,
   idOf,
+  label,
   nullable,
-  text,
   time,
   UpdatedAt,
   Uuid,
@@ -108,8 +109,8 @@ export const BulkActionView = Type.Object(
         Type.Object(
           {
             task_id: idOf('task'),
-            code: text('Code of the error'),
-            detail: text('The error in words'),
+            code: label('Code of the error'),
+            detail: label('The error in words'),
           },
           { $id: 'BulkFailure', description: 'A task that refused the change' },
         ),
@@ -118,7 +119,7 @@ export const BulkActionView = Type.Object(
         },
       ),
     ),
-    created_by: text('Who created it'),
+    created_by: actor('Who created it'),
     created_at: CreatedAt,
     updated_at: UpdatedAt,
     finished_at: nullable(time('When it ended; null before')),

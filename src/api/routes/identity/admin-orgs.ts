@@ -17,7 +17,7 @@ import { page } from '../../../store/redis/lists.ts';
 import { checkPools, expiryErrors } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { supersededRequest, throwIfAny } from '../../http/problem.ts';
-import { CreatedAt, closed, count, idOf, PageQuery, pageOf, text } from '../../http/schemas.ts';
+import { CreatedAt, closed, count, idOf, label, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { KeyCreate, KeyCreated, keyCreated, timeOrNull } from './api-key-view.ts';
 import { allowlistErrors, Name, OperatorChange, quotaErrors, RateLimits } from './org-change.ts';
@@ -74,7 +74,7 @@ export const adminOrgRoutes = [
         schema: closed({
           org_id: idOf('org'),
           name: Name,
-          api_key: text('An API key with all scopes; shown only in this response'),
+          api_key: label('An API key with all scopes; shown only in this response'),
         }),
       },
     },

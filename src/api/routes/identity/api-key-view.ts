@@ -6,7 +6,19 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { ApiKey, ListedKey } from '../../../store/identity/api-keys.ts';
 import { SCOPES } from '../../access/principal.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import { CreatedAt, closed, idOf, nullable, PoolList, Pools, text, time, word } from '../../http/schemas.ts';
+import {
+  CreatedAt,
+  closed,
+  idOf,
+  label,
+  nullable,
+  PoolList,
+  Pools,
+  scopes,
+  text,
+  time,
+  word,
+} from '../../http/schemas.ts';
 
 const SCOPES_TEXT = 'What the key may do; `*` for everything';
 const MODE = '`live`, or `test` for the sandbox of the org';
@@ -19,9 +31,9 @@ export const KeyView = Type.Object(
   {
     key_id: idOf('API key'),
     mode: word(MODES, { description: MODE }),
-    name: text('Name for people'),
-    hint: Type.String({ description: 'First characters of the key' }),
-    scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+    name: label('Name for people', 200),
+    hint: label('First characters of the key'),
+    scopes: scopes(SCOPES_TEXT),
     pools: Pools,
     created_at: CreatedAt,
     expires_at: nullable(time('When the key expires; null: never')),
@@ -34,7 +46,7 @@ export const KeyView = Type.Object(
 );
 export const KeyCreated = Type.Object({
   ...KeyView.properties,
-  key: Type.String({ description: 'The key itself; shown only in this response' }),
+  key: text('The key itself; shown only in this response', { pattern: '^blk_(live|test)_' }),
 });
 
 export const KeyCreate = closed({

@@ -28,11 +28,12 @@ import {
   CreatedAt,
   closed,
   idOf,
+  label,
   PageQuery,
   PoolList,
   Pools,
   pageOf,
-  text,
+  scopes,
   word,
 } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
@@ -65,13 +66,18 @@ const Algorithms = Type.Array(word(ALGORITHMS), {
 const View = {
   issuer_id: idOf('issuer'),
   name: Name,
-  issuer: text(ISSUER),
-  audience: text('The `aud` claim of its tokens'),
-  jwks_uri: text(JWKS),
-  algorithms: Type.Array(Type.String(), { description: ALGORITHM }),
+  issuer: label(ISSUER, 500),
+  audience: label('The `aud` claim of its tokens'),
+  jwks_uri: Type.String({ format: 'uri', description: JWKS }),
+  algorithms: Type.Array(word(ALGORITHMS), { minItems: 1, description: ALGORITHM }),
   token_type: word(TOKEN_TYPES, { description: TYPE }),
-  scope_claim: text(CLAIM),
-  scope_map: Type.Record(Type.String(), Type.Array(Type.String()), { description: MAP }),
+  scope_claim: label(CLAIM),
+  scope_map: Type.Record(Type.String(), scopes('The scopes here'), {
+    description: MAP,
+    minProperties: 1,
+    maxProperties: 100,
+    examples: [{ 'tasks.write': ['tasks:create'] }],
+  }),
   pools: Pools,
   created_at: CreatedAt,
 };

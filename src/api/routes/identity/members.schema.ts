@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { SCOPES } from '../../access/principal.ts';
 import { ROLE_NAMES } from '../../access/roles.ts';
 import { matching } from '../../http/patterns.ts';
-import { CreatedAt, idOf, nullable, Pools, text, UpdatedAt, word } from '../../http/schemas.ts';
+import { CreatedAt, idOf, label, nullable, Pools, scopes, UpdatedAt, word } from '../../http/schemas.ts';
 
 const EMAIL = 'E-mail address; the name to sign in with';
 export const SCOPES_TEXT = 'What the member may do, and may let clients do; `*` for everything';
@@ -29,10 +29,10 @@ const ROLE = 'A named set of scopes; see docs/sign-in.md';
 export const RoleName = word(ROLE_NAMES, { description: ROLE });
 const View = {
   member_id: idOf('member'),
-  email: text(EMAIL),
+  email: label(EMAIL, 254),
   name: Name,
   role: nullable(RoleName, `${ROLE}; null when only scopes were given`),
-  scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+  scopes: scopes(SCOPES_TEXT),
   pools: Pools,
   disabled: Type.Boolean({ description: DISABLED }),
   created_at: CreatedAt,

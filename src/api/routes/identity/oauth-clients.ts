@@ -28,11 +28,12 @@ import {
   CreatedAt,
   closed,
   described,
+  label,
   PageQuery,
   PoolList,
   Pools,
   pageOf,
-  text,
+  scopes,
   UpdatedAt,
   word,
 } from '../../http/schemas.ts';
@@ -61,13 +62,13 @@ const Uris = (description: string) =>
 const RedirectUris = Uris(REDIRECTS);
 const LogoutUris = Uris(LOGOUTS);
 const View = {
-  client_id: text('Id of the client'),
+  client_id: described(ClientKey, 'Id of the client'),
   name: Name,
-  grant_types: Type.Array(word(GRANT_TYPES), { description: GRANTS }),
+  grant_types: Type.Array(word(GRANT_TYPES), { minItems: 1, description: GRANTS }),
   public: Type.Boolean({ description: PUBLIC }),
-  redirect_uris: Type.Array(Type.String(), { description: REDIRECTS }),
-  post_logout_redirect_uris: Type.Array(Type.String(), { description: LOGOUTS }),
-  scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+  redirect_uris: RedirectUris,
+  post_logout_redirect_uris: LogoutUris,
+  scopes: scopes(SCOPES_TEXT),
   pools: Pools,
   created_at: CreatedAt,
   updated_at: UpdatedAt,
@@ -78,9 +79,7 @@ const ClientView = Type.Object(View, {
 });
 const SecretShown = Type.Object({
   ...View,
-  client_secret: Type.Optional(
-    Type.String({ description: 'Shown only in this response; a public client has none' }),
-  ),
+  client_secret: Type.Optional(label('Shown only in this response; a public client has none')),
 });
 const Params = Type.Object({ client_id: described(ClientKey, 'Id of the OAuth client') });
 

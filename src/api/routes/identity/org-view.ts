@@ -14,7 +14,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import { CreatedAt, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
+import { CreatedAt, idOf, label, nullable, time, UpdatedAt, word } from '../../http/schemas.ts';
 import type { Call } from '../../route.ts';
 import { changed, IpAllowlist, Name, type OperatorChange, RateLimitsView, UsageView } from './org-change.ts';
 
@@ -22,7 +22,7 @@ const STATUSES = ['active', 'suspended'] as const;
 export const OrgStatus = word(STATUSES, { description: 'Whether credentials of the org are accepted' });
 export const Suspension = nullable(
   Type.Object(
-    { at: time('When the operator suspended it'), reason: nullable(text('The reason; null for none')) },
+    { at: time('When the operator suspended it'), reason: nullable(label('The reason; null for none')) },
     { $id: 'OrgSuspension', description: 'Since when and why the operator has suspended the org' },
   ),
   'Since when and why the operator has suspended the org; null unless suspended',

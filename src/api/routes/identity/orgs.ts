@@ -14,7 +14,7 @@ import {
 } from '../../../store/identity/orgs.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { CreatedAt, closed, nullable, time } from '../../http/schemas.ts';
+import { CreatedAt, closed, nullable, text, time } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { allowlistErrors, OrgChange, requireAllowed } from './org-change.ts';
 import { changeOrg, OrgView, orgResponse, ownOrg, updateOrg } from './org-view.ts';
@@ -24,7 +24,7 @@ const OVERLAP = 24 * 3600 * 1000;
 
 const SecretView = Type.Object(
   {
-    secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
+    secret: text('`whsec_…`, Standard Webhooks', { pattern: '^whsec_' }),
     created_at: CreatedAt,
     previous_expires_at: nullable(time('Until when the previous secret signs as well; null for none')),
   },

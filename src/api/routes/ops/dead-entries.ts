@@ -12,19 +12,26 @@ import {
 import type { ApiDeps } from '../../deps.ts';
 import { cursorOf, DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { closed, count, described, nullable, PageQuery, pageOf, text, time } from '../../http/schemas.ts';
+import {
+  closed,
+  count,
+  cursorIn,
+  described,
+  label,
+  nextCursor,
+  PageQuery,
+  pageOf,
+  time,
+} from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
 const EntryView = Type.Object(
   {
     entry_id: described(EntryId, 'Id of the dead entry'),
-    kind: Type.String({
-      description:
-        '`outbox`: an outbox entry. `member`: a member of an index. `record`: a note about a record',
-    }),
-    name: Type.String({ description: 'Id of the outbox entry, the member, or the Redis key of the record' }),
-    reason: text('Why it could not be processed'),
+    kind: label('`outbox`: an outbox entry. `member`: a member of an index. `record`: a note about a record'),
+    name: label('Id of the outbox entry, the member, or the Redis key of the record'),
+    reason: label('Why it could not be processed'),
     at: time('When it was put aside'),
     content: Type.Record(Type.String(), Type.String(), { description: 'The fields of the entry' }),
   },
@@ -70,9 +77,7 @@ export const deadEntryRoutes = [
     summary: 'Replay all dead entries',
     description: 'Replays one step of those that are there now; repeat with `next_cursor` until it is null.',
     body: closed({
-      cursor: Type.Optional(
-        Type.String({ maxLength: 1000, description: '`next_cursor` of the step before' }),
-      ),
+      cursor: cursorIn('`next_cursor` of the step before'),
     }),
     bodyOptional: true,
     responses: {
@@ -80,7 +85,7 @@ export const deadEntryRoutes = [
         description: 'Result of the step',
         schema: closed({
           replayed: count('Entries that were replayed'),
-          next_cursor: nullable(text('`cursor` of the next step; null after the last')),
+          next_cursor: nextCursor('`cursor` of the next step; null after the last'),
         }),
       },
     },

@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { MODES, modeOf, orgOf } from '../../../state/access/tenant.ts';
 import { type Lost, resealSome, SEALED_KINDS } from '../../../store/maintenance/resealing.ts';
 import { cursorOf, readCursor } from '../../http/list.ts';
-import { closed, nullable, text, word } from '../../http/schemas.ts';
+import { closed, cursorIn, idOf, label, nextCursor, nullable, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const BOUND = 'reseal';
@@ -21,9 +21,7 @@ export const secretRoutes = [
     summary: 'Reseal secrets with the current key',
     description: 'One step after a change of `SECRETS_KEY`; repeat with `next_cursor` until it is null.',
     body: closed({
-      cursor: Type.Optional(
-        Type.String({ maxLength: 1000, description: '`next_cursor` of the step before' }),
-      ),
+      cursor: cursorIn('`next_cursor` of the step before'),
     }),
     bodyOptional: true,
     responses: {
@@ -39,17 +37,17 @@ export const secretRoutes = [
             closed(
               {
                 kind: word(SEALED_KINDS, { description: 'What the secret belongs to' }),
-                org_id: nullable(text('Id of the org; null for none')),
+                org_id: nullable(idOf('org; null for none')),
                 mode: nullable(word(MODES, { description: '`test` for its sandbox; null for none' })),
-                id: nullable(Type.String({ description: 'Id of the endpoint or task' })),
-                key_id: nullable(Type.String({ description: 'Id of the key that sealed it' })),
+                id: nullable(label('Id of the endpoint or task')),
+                key_id: nullable(label('Id of the key that sealed it')),
               },
               'LostSecret',
               'A secret that no configured key can open',
             ),
             { description: 'The secrets that no configured key can open' },
           ),
-          next_cursor: nullable(text('`cursor` of the next step; null after the last')),
+          next_cursor: nextCursor('`cursor` of the next step; null after the last'),
         }),
       },
     },

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { DIMENSIONS } from '../../../state/stats/tally.ts';
-import { closed, count, described, nullable, Timestamp, time, word } from '../../http/schemas.ts';
+import { closed, count, described, label, nullable, Timestamp, time, word } from '../../http/schemas.ts';
 
 export const INTERVALS = ['hour', 'day'] as const;
 
@@ -29,9 +29,7 @@ const Times = (description: string) =>
   );
 
 const numbers = {
-  group: nullable(
-    Type.String({ description: 'Value of `group_by`; null without `group_by` and for tasks that have none' }),
-  ),
+  group: nullable(label('Value of `group_by`; null without `group_by` and for tasks that have none')),
   is_other: Type.Boolean({
     description: 'Sums up the values beyond the 100 groups of an answer and beyond the 200 values of a day',
   }),

@@ -2,7 +2,18 @@
 
 import Type, { type TSchema } from 'typebox';
 import type { EventType } from '../../../state/tasks/lifecycle.ts';
-import { described, idOf, nullable, PoolId, text, time, Uuid, WorkerId, word } from '../../http/schemas.ts';
+import {
+  described,
+  idOf,
+  label,
+  nullable,
+  PoolId,
+  text,
+  time,
+  Uuid,
+  WorkerId,
+  word,
+} from '../../http/schemas.ts';
 import { ReportReason, SlaClock, Urgency } from './enums.schema.ts';
 import {
   CopiesResult,
@@ -19,13 +30,17 @@ const said = {
   rating: Type.Optional(Type.Number({ minimum: 1, maximum: 5, description: "The reviewer's rating" })),
 };
 const offer = { offer_id: idOf('offer'), worker_id: WorkerId, expires_at: time('When the offer expires') };
-const message = { message_id: idOf('message'), author: Author, text: text('The message, plain text') };
+const message = {
+  message_id: idOf('message'),
+  author: Author,
+  text: label('The message, plain text', 10_000),
+};
 
 /** What the `data` of an event has. */
 export const EVENT_DATA: Record<EventType, Record<string, TSchema>> = {
   'task.created': {},
   'task.queued': {
-    reason: text('Why it waits for a worker: `created`, `declined`, `released` …'),
+    reason: label('Why it waits for a worker: `created`, `declined`, `released` …'),
     worker_id: Type.Optional(WorkerId),
     offer_id: Type.Optional(idOf('offer that ended')),
     pool_id: Type.Optional(PoolId),
@@ -48,11 +63,16 @@ export const EVENT_DATA: Record<EventType, Record<string, TSchema>> = {
   'task.accepted': { worker_id: WorkerId, offer_id: idOf('accepted offer') },
   'task.started': {
     worker_id: WorkerId,
-    reason: Type.Optional(text('`rework` when a reviewer sent the work back')),
+    reason: Type.Optional(label('`rework` when a reviewer sent the work back')),
     ...said,
   },
   'task.submitted': { worker_id: WorkerId },
-  'task.verified': { mode: Type.Optional(text('`auto`, or `manual` when a reviewer approved')), ...said },
+  'task.verified': {
+    mode: Type.Optional(
+      word(['auto', 'manual'], { description: '`auto`, or `manual` when a reviewer approved' }),
+    ),
+    ...said,
+  },
   'task.completed': {
     result: Type.Union([Submission, CopiesResult, DefaultResult], { description: 'The result of the task' }),
   },
@@ -67,7 +87,10 @@ export const EVENT_DATA: Record<EventType, Record<string, TSchema>> = {
     changes: Type.Array(
       Type.Object(
         {
-          pointer: text('JSON Pointer (RFC 6901) of the member'),
+          pointer: Type.String({
+            format: 'json-pointer',
+            description: 'JSON Pointer (RFC 6901) of the member',
+          }),
           from: Type.Optional(Type.Unknown({ description: 'Value before; missing if there was none' })),
           to: Type.Optional(Type.Unknown({ description: 'Value after; missing if it was removed' })),
         },
@@ -78,7 +101,7 @@ export const EVENT_DATA: Record<EventType, Record<string, TSchema>> = {
   },
   'task.assigned': {
     worker_id: WorkerId,
-    mode: text('`offer` or `assign`'),
+    mode: word(['offer', 'assign'], { description: 'How the worker got it' }),
     forced: Type.Boolean({ description: 'Whether the worker was not eligible' }),
   },
   'task.requeued': {
@@ -90,7 +113,7 @@ export const EVENT_DATA: Record<EventType, Record<string, TSchema>> = {
   'task.message_added': message,
   'task.escalated': {
     after_seconds: Type.Integer({ minimum: 1, description: 'Of the escalation: seconds after the start' }),
-    while: text('Of the escalation: its condition'),
+    while: word(['unassigned', 'unfinished'], { description: 'Of the escalation: its condition' }),
     urgency: Type.Optional(Urgency),
     worker_pool_id: Type.Optional(PoolId),
     missing_worker_pool_id: Type.Optional(described(PoolId, 'Id of a pool that no longer exists')),

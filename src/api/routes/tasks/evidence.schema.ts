@@ -2,12 +2,12 @@
 
 import Type from 'typebox';
 import { MAX_EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
-import { described, idOf, text, time, WorkerId } from '../../http/schemas.ts';
+import { described, idOf, label, time, WorkerId } from '../../http/schemas.ts';
 
 const fields = {
   evidence_id: idOf('file'),
-  name: Type.String({ description: 'Safe file name, made from the last path segment of the given name' }),
-  media_type: text('Media type, as the upload named it'),
+  name: label('Safe file name, made from the last path segment of the given name'),
+  media_type: label('Media type, as the upload named it'),
   bytes: Type.Integer({ minimum: 1, maximum: MAX_EVIDENCE_BYTES, description: 'Size in bytes' }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the bytes, in hex' }),
 };

@@ -2,7 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import type { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
-import { idOf, nullable, pageOf, text, time } from '../../http/schemas.ts';
+import { actor, idOf, label, nullable, pageOf, sha256, time, word } from '../../http/schemas.ts';
 import { TaskStatus } from './enums.schema.ts';
 import { EVENT_DATA, nameOf, typeOf, unionByType } from './event-data.schema.ts';
 import { Attempt } from './task-view.schema.ts';
@@ -12,18 +12,12 @@ const recorded = {
   status: TaskStatus,
   previous_status: nullable(TaskStatus, 'State before the event; null for the first'),
   at: time('When it happened'),
-  actor: text('`api_key:<id>`, `worker:<id>` or `system`'),
+  actor: actor(),
   attempt_of_task: Attempt,
 };
-const HASH = '^[0-9a-f]{64}$';
 const chained = {
-  hash: Type.String({
-    pattern: HASH,
-    description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`',
-  }),
-  previous_hash: nullable(
-    Type.String({ pattern: HASH, description: '`hash` of the entry before; null for the first' }),
-  ),
+  hash: sha256('SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`'),
+  previous_hash: nullable(sha256('`hash` of the entry before; null for the first')),
 };
 
 /** One schema for each type of event. @param suffix of their names. @param more members besides those of all */
@@ -49,8 +43,10 @@ const HistoryEntry = unionByType('HistoryEntry', 'An event of a task, by `type`'
 const ORG_DATA: Record<(typeof ORG_EVENT_TYPES)[number], Record<string, TSchema>> = {
   'webhook_endpoint.disabled': {
     endpoint_id: idOf('webhook endpoint'),
-    url: text('URL of the receiver'),
-    reason: text('`gone`: it answered 410. `failing`: it failed for too long'),
+    url: label('URL of the receiver', 2048),
+    reason: word(['gone', 'failing'], {
+      description: '`gone`: it answered 410. `failing`: it failed for too long',
+    }),
   },
 };
 
@@ -61,7 +57,7 @@ const orgEvents = Object.entries(ORG_DATA).map(([type, data]) =>
       event_id: idOf('event'),
       type: typeOf(type),
       at: recorded.at,
-      actor: text('Who or what caused it'),
+      actor: actor('Who or what caused it'),
       data: Type.Object(data, { $id: `${nameOf(type)}Data`, description: `What \`${type}\` tells` }),
     },
     { $id: `${nameOf(type)}Event`, description: `\`${type}\`` },
@@ -81,7 +77,7 @@ export const History = Type.Object(
       Type.Object(
         {
           sequence: Type.Integer({ minimum: 1, description: 'Number of entries' }),
-          hash: Type.String({ pattern: HASH, description: '`hash` of the last entry' }),
+          hash: sha256('`hash` of the last entry'),
         },
         { $id: 'HistoryHead', description: 'The last entry of a history' },
       ),

@@ -11,7 +11,7 @@ import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/l
 import { matching } from '../../http/patterns.ts';
 import type { FieldError } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import { closed, count, idOf, nullable, OldestFirst, pageOf, text, time } from '../../http/schemas.ts';
+import { closed, count, idOf, label, nullable, OldestFirst, pageOf, time } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { Author } from './task-view.schema.ts';
 
@@ -42,7 +42,7 @@ const MessageView = Type.Object(
     message_id: idOf('message'),
     number: Type.Integer({ minimum: 1, description: 'Position in the conversation, from 1' }),
     author: Author,
-    text: text('Plain text, never HTML'),
+    text: label('Plain text, never HTML', 10_000),
     question: Type.Boolean({ description: 'Whether it is a question' }),
     answers: nullable(idOf('question that it answers; null for none')),
     sent_at: time('When it was sent'),

@@ -1,7 +1,7 @@
 // Schemas of who does a task and of what they hand in.
 
 import Type from 'typebox';
-import { idOf, nullable, text, time, WorkerId } from '../../http/schemas.ts';
+import { actor, idOf, label, nullable, text, time, WorkerId } from '../../http/schemas.ts';
 import { Evidence } from './evidence.schema.ts';
 import { AgreementMode } from './task-output.schema.ts';
 
@@ -71,8 +71,8 @@ export const CopiesResult = Type.Object(
 
 export const TaskFailure = Type.Object(
   {
-    code: text('Stable code of the reason, such as `deadline_exceeded`'),
-    message: text('The reason in words'),
+    code: label('Stable code of the reason, such as `deadline_exceeded`'),
+    message: label('The reason in words'),
   },
   { $id: 'TaskFailure', description: 'Why the task failed' },
 );
@@ -80,7 +80,7 @@ export const TaskFailure = Type.Object(
 export const TaskCancellation = Type.Object(
   {
     reason: nullable(text('The reason that was given; null for none')),
-    cancelled_by: text('Who cancelled, such as `api_key:<id>`'),
+    cancelled_by: actor('Who cancelled, such as `api_key:<id>`'),
   },
   { $id: 'TaskCancellation', description: 'Who cancelled the task, and why' },
 );

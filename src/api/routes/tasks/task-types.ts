@@ -28,7 +28,7 @@ import { etag, requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import { closed, described, PageQuery, pageOf, Slug, text, time } from '../../http/schemas.ts';
+import { actor, closed, described, PageQuery, pageOf, Slug, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { goldErrors } from './gold-rules.ts';
 import { TaskDefaults } from './task-input.schema.ts';
@@ -41,7 +41,7 @@ const TypeView = Type.Object(
     version: Type.Integer({ minimum: 1, description: 'Its number; tasks show it as `task_type_version`' }),
     ...TaskDefaults.properties,
     created_at: time('When this version was made'),
-    created_by: text('Who made this version'),
+    created_by: actor('Who made this version'),
   },
   { $id: 'TaskType', description: 'A version of a registered task type' },
 );

@@ -4,9 +4,11 @@ import Type from 'typebox';
 import { SIDES } from '../../../state/tasks/conversation.ts';
 import { DISPUTE_DAYS, DISPUTE_STATUSES } from '../../../state/tasks/dispute.ts';
 import {
+  actor,
   CreatedAt,
   described,
   idOf,
+  label,
   nullable,
   text,
   time,
@@ -43,7 +45,9 @@ import { Sla } from './task-sla.schema.ts';
 export const Author = Type.Object(
   {
     kind: word(SIDES, { description: 'Which side wrote it' }),
-    id: nullable(text('Id of the worker, or who wrote it for the requester; null if hidden from the caller')),
+    id: nullable(
+      label('Id of the worker, or who wrote it for the requester; null if hidden from the caller'),
+    ),
   },
   { $id: 'Author', description: 'Who wrote a message' },
 );
@@ -53,7 +57,7 @@ export const OpenQuestion = Type.Union(
     Type.Object(
       {
         message_id: idOf('question'),
-        text: text('The question, plain text'),
+        text: label('The question, plain text', 10_000),
         author: Author,
         asked_at: time('When it was asked'),
       },
@@ -75,7 +79,7 @@ export const Attempt = Type.Integer({
 
 const DisputeFields = {
   worker_id: WorkerId,
-  text: text('Why the worker disputes the rejection, plain text'),
+  text: label('Why the worker disputes the rejection, plain text'),
   opened_at: time('When the worker disputed the rejection'),
   status: word(DISPUTE_STATUSES, { description: 'Whether a reviewer has decided, and how' }),
   decision_text: nullable(text('What the reviewer wrote')),
@@ -167,7 +171,7 @@ export const Task = Type.Object(
             Type.Number({ minimum: 1, maximum: 5, description: 'Quality of the work; null if not rated' }),
           ),
           worker_id: described(WorkerId, 'Id of the worker who submitted'),
-          reviewed_by: text('Who decided: `api_key:<id>`, `member:<id>` … or `system`'),
+          reviewed_by: actor('Who decided: `api_key:<id>`, `member:<id>` … or `system`'),
           reviewed_at: time('When it was decided'),
         },
         { $id: 'TaskReview', description: 'A decision on a submission' },
@@ -200,7 +204,7 @@ export const Task = Type.Object(
     dispute: Type.Union(
       [
         Type.Object(
-          { ...DisputeFields, decided_by: nullable(text('Who decided; null before')) },
+          { ...DisputeFields, decided_by: nullable(actor('Who decided; null before')) },
           { $id: 'TaskDispute', description: 'The dispute of a rejection' },
         ),
         Type.Null(),

@@ -1,7 +1,7 @@
 // Schemas of the events that webhooks carry.
 
 import Type, { type TSchema } from 'typebox';
-import { idOf, nullable, text, time } from '../../http/schemas.ts';
+import { idOf, label, nullable, time } from '../../http/schemas.ts';
 import { TaskStatus } from './enums.schema.ts';
 import { EVENT_DATA, nameOf, typeOf, unionByType } from './event-data.schema.ts';
 import { Metadata } from './task-input.schema.ts';
@@ -18,8 +18,8 @@ const common = {
   attempt_of_task: Attempt,
   origin: Type.Object(
     {
-      product: text('The product or system that the task comes from'),
-      request_id: text("The integrator's own id of the request"),
+      product: label('The product or system that the task comes from'),
+      request_id: label("The integrator's own id of the request"),
     },
     { $id: 'WebhookOrigin', description: 'Where the task comes from' },
   ),

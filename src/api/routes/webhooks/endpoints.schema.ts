@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
-import { CreatedAt, closed, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
+import { CreatedAt, closed, idOf, label, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 import { DeliveryOrdering, EventType } from '../tasks/enums.schema.ts';
 import { RetryPolicy, RetryPolicyInput } from '../tasks/task-handoff.schema.ts';
 
@@ -62,9 +62,9 @@ export const RotateSecret = closed({
 
 const Shown = {
   endpoint_id: idOf('webhook endpoint'),
-  url: text('URL that events are sent to'),
+  url: label('URL that events are sent to', 2048),
   description: Description,
-  events: Type.Array(EventType, { description: EVENTS }),
+  events: Type.Array(EventType, { minItems: 1, maxItems: 50, description: EVENTS }),
   enabled: Changeable.enabled,
   disabled: nullable(
     closed(
@@ -82,9 +82,12 @@ const Shown = {
   ),
   failing_since: nullable(time('Start of the current series of failures; null for none')),
   signature: Signature,
-  public_key: nullable(Type.String({ description: '`whpk_…`, for v1a' })),
+  public_key: nullable(text('`whpk_…`, for v1a', { pattern: '^whpk_' })),
   previous_secret_expires_at: nullable(time('Until when the old secret signs as well; null for none')),
-  header_names: Type.Array(Type.String(), { description: 'Names of the extra headers' }),
+  header_names: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
+    maxItems: 20,
+    description: 'Names of the extra headers',
+  }),
   retry_policy: RetryPolicy,
   ordering: DeliveryOrdering,
   created_at: CreatedAt,
@@ -96,7 +99,7 @@ export const EndpointView = Type.Object(Shown, {
 });
 /** An endpoint with its secret: shown once, when the endpoint is created or its secret is rotated. */
 export const EndpointWithSecret = Type.Object(
-  { ...Shown, secret: nullable(Type.String({ description: '`whsec_…`; null for v1a' })) },
+  { ...Shown, secret: nullable(text('`whsec_…`; null for v1a', { pattern: '^whsec_' })) },
   { $id: 'WebhookEndpointWithSecret', description: 'An endpoint with the secret that signs its events' },
 );
 export const EndpointParams = Type.Object({ endpoint_id: idOf('webhook endpoint') });

@@ -2,7 +2,18 @@
 
 import Type from 'typebox';
 import { REPLAY_CHOICES, REPLAY_STATUSES, STOP_REASONS } from '../../../state/webhooks/replay.ts';
-import { CreatedAt, closed, count, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
+import {
+  actor,
+  CreatedAt,
+  closed,
+  count,
+  idOf,
+  label,
+  nullable,
+  time,
+  UpdatedAt,
+  word,
+} from '../../http/schemas.ts';
 
 export const ReplayStart = closed({
   since: Type.String({ format: 'date-time', description: 'Time of the first event' }),
@@ -34,12 +45,12 @@ const Progress = {
   sent: count('Examined events that were sent again'),
   succeeded: count('Sent events that were delivered at the first attempt'),
   failed: count('Sent events that were not delivered at the first attempt'),
-  created_by: text('Who started it'),
+  created_by: actor('Who started it'),
   created_at: CreatedAt,
   updated_at: UpdatedAt,
   finished_at: nullable(time('When it ended; null before')),
 };
-const Hint = nullable(Type.String({ description: 'Why nothing was sent; null unless it ended so' }));
+const Hint = nullable(label('Why nothing was sent; null unless it ended so'));
 
 export const ReplayView = Type.Object(
   {
@@ -74,7 +85,7 @@ export type RedeliveryStart = Type.Static<typeof RedeliveryStart>;
 export const RedeliveryView = Type.Object(
   {
     redelivery_id: idOf('redelivery'),
-    callback_url: nullable(text('Callback URL whose failed deliveries are sent again; null for any')),
+    callback_url: nullable(label('Callback URL whose failed deliveries are sent again; null for any', 2048)),
     endpoint_id: nullable(idOf('endpoint whose failed deliveries are sent again; null for any')),
     ...Progress,
     hint: Hint,

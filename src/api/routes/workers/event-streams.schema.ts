@@ -3,14 +3,14 @@
 
 import Type, { type TSchema } from 'typebox';
 import { OFFER_STATUSES } from '../../../state/tasks/offer.ts';
-import { idOf, text, word } from '../../http/schemas.ts';
+import { idOf, label, word } from '../../http/schemas.ts';
 import { FeedEventType } from '../tasks/enums.schema.ts';
 import { FeedEvent } from '../tasks/history.schema.ts';
 import { OfferView } from './worker-offers.ts';
 import { WorkerTask } from './worker-task.schema.ts';
 import { WorkerView } from './workers.schema.ts';
 
-const id = text('Position after the event, for `Last-Event-ID`');
+const id = label('Position after the event, for `Last-Event-ID`');
 
 const FeedStreamEvent = Type.Object(
   { id, event: FeedEventType, data: FeedEvent },

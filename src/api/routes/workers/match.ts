@@ -7,13 +7,14 @@ import { NAMING, startsAt, type Task } from '../../../state/tasks/task.ts';
 import { isWaiting } from '../../../state/tasks/waiting.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
+import { AVAILABILITIES } from '../../../state/workers/worker.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { explainMatch, queuePosition, type Visibility } from '../../../store/workers/explain.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import { count, idOf, nullable, text, time, Wanted, WorkerId, word } from '../../http/schemas.ts';
+import { count, idOf, nullable, time, Wanted, WorkerId, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskCreate } from '../tasks/task-input.schema.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
@@ -83,7 +84,7 @@ const Fields = {
     Type.Object(
       {
         worker_id: WorkerId,
-        availability: text('`available`, `away` or `offline`'),
+        availability: word(AVAILABILITIES, { description: 'Whether the worker takes offers' }),
         lacks: Type.Array(
           Type.Object(
             {

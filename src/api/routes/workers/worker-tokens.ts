@@ -37,7 +37,9 @@ export const workerTokenRoutes = [
     responses: {
       201: {
         description: 'The token',
-        schema: closed({ token: text('The token, `blw_…`; shown only in this response') }),
+        schema: closed({
+          token: text('The token, `blw_…`; shown only in this response', { pattern: '^blw_' }),
+        }),
       },
     },
     async handler({ deps, principal, actor, params, ifMatch, recordResponse, credentialGuards }) {
