@@ -26,7 +26,7 @@ export const Slug = Type.String(
 export const ClientId = Type.String(
   matching('^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, hyphens and underscores'),
 );
-const Label = Type.String({ minLength: 1, maxLength: 200 });
+export const Label = Type.String({ minLength: 1, maxLength: 200 });
 export const Labels = Type.Array(Label, { maxItems: 200 });
 
 /** The schema with another description. */

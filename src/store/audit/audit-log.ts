@@ -8,6 +8,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
+import { MAX_EXAMINED } from '../redis/lists.ts';
 import { nullIfUnreadable, required } from '../redis/unreadable.ts';
 
 /** Commits to the log of one org run one at a time within this process, because each changes the head. */
@@ -90,6 +91,37 @@ export async function readAudit(
     more = found.length === left;
   }
   return read;
+}
+
+/** Fewest entries that a step of `auditPage` reads. */
+const STEP = 200;
+
+/**
+ * One page of the log, with the entries that are wanted. It may end before it is full, after `MAX_EXAMINED` entries.
+ * @param range as for `readAudit`. @param limit most entries.
+ * @returns the entries, and the position after which the next page starts; null at the end
+ */
+export async function auditPage(
+  db: Db,
+  orgId: string,
+  range: Parameters<typeof readAudit>[2],
+  limit: number,
+  isWanted: (entry: AuditEntry) => boolean,
+): Promise<{ entries: AuditEntry[]; next: string | null }> {
+  const found: { position: string; entry: AuditEntry }[] = [];
+  const size = Math.max(limit + 1, STEP);
+  let { after } = range;
+  for (let examined = 0; examined < MAX_EXAMINED; examined += size) {
+    const read = await readAudit(db, orgId, { ...range, after }, size);
+    found.push(...read.filter(({ entry }) => isWanted(entry)));
+    if (found.length > limit || read.length < size) {
+      const shown = found.slice(0, limit);
+      const next = found.length > limit ? (shown.at(-1)?.position ?? null) : null;
+      return { entries: shown.map(({ entry }) => entry), next };
+    }
+    after = read.at(-1)?.position ?? null;
+  }
+  return { entries: found.map(({ entry }) => entry), next: after };
 }
 
 function readEntry(key: string, text: string): AuditEntry {

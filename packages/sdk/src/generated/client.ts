@@ -1115,6 +1115,12 @@ export type ListWorkersQuery = {
      */
     availability?: ("available" | "away" | "offline")[];
     /**
+     * Workers with all of these skills
+     * @minItems 1
+     * @maxItems 50
+     */
+    skill?: string[];
+    /**
      * Without offers and tasks for so long
      * @minimum 0
      * @maximum 31536000
@@ -4696,6 +4702,34 @@ export type ListAuditEntriesError = Problem;
 
 export type ListAuditEntriesQuery = {
     /**
+     * Entries with one of these actions, such as `api_key.created`, or of one of these kinds: `api_key`
+     * @minItems 1
+     * @maxItems 50
+     */
+    action?: string[];
+    /**
+     * Entries of one of these actors, such as `operator` or `member:<id>`
+     * @minItems 1
+     * @maxItems 50
+     */
+    actor?: string[];
+    /**
+     * Entries about the things with one of these ids
+     * @minItems 1
+     * @maxItems 50
+     */
+    target?: string[];
+    /**
+     * Start of the time range
+     * @format date-time
+     */
+    from?: string;
+    /**
+     * End of the time range, exclusive
+     * @format date-time
+     */
+    to?: string;
+    /**
      * Most items of the page
      * @minimum 1
      * @maximum 200
@@ -6844,7 +6878,7 @@ export const OPERATIONS = {
     getPool: { id: "getPool", method: "GET", path: "/v1/pools/{pool_id}", tags: ["Pools"], params: [{ name: "pool_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     deletePool: { id: "deletePool", method: "DELETE", path: "/v1/pools/{pool_id}", tags: ["Pools"], params: [{ name: "pool_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     updatePool: { id: "updatePool", method: "PATCH", path: "/v1/pools/{pool_id}", tags: ["Pools"], params: [{ name: "pool_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    listWorkers: { id: "listWorkers", method: "GET", path: "/v1/workers", tags: ["Workers"], params: [{ name: "pool", in: "query", style: "form", explode: false }, { name: "availability", in: "query", style: "form", explode: false }, { name: "idle_for_seconds", in: "query" }, { name: "at_capacity", in: "query" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listWorkers: { id: "listWorkers", method: "GET", path: "/v1/workers", tags: ["Workers"], params: [{ name: "pool", in: "query", style: "form", explode: false }, { name: "availability", in: "query", style: "form", explode: false }, { name: "skill", in: "query", style: "form", explode: false }, { name: "idle_for_seconds", in: "query" }, { name: "at_capacity", in: "query" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     createWorker: { id: "createWorker", method: "POST", path: "/v1/workers", tags: ["Workers"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     getWorker: { id: "getWorker", method: "GET", path: "/v1/workers/{worker_id}", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     deleteWorker: { id: "deleteWorker", method: "DELETE", path: "/v1/workers/{worker_id}", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -6959,7 +6993,7 @@ export const OPERATIONS = {
     replayDeadEntries: { id: "replayDeadEntries", method: "POST", path: "/admin/dead-entries/replay", tags: ["Operators"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     replayDeadEntry: { id: "replayDeadEntry", method: "POST", path: "/admin/dead-entries/{entry_id}/replay", tags: ["Operators"], params: [{ name: "entry_id", in: "path" }, { name: "Idempotency-Key", in: "header" }], security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     discardDeadEntry: { id: "discardDeadEntry", method: "DELETE", path: "/admin/dead-entries/{entry_id}", tags: ["Operators"], params: [{ name: "entry_id", in: "path" }], responseKind: "void", security: [[{ scheme: "operator", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
-    listAuditEntries: { id: "listAuditEntries", method: "GET", path: "/v1/audit", tags: ["Audit"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listAuditEntries: { id: "listAuditEntries", method: "GET", path: "/v1/audit", tags: ["Audit"], params: [{ name: "action", in: "query", style: "form", explode: false }, { name: "actor", in: "query", style: "form", explode: false }, { name: "target", in: "query", style: "form", explode: false }, { name: "from", in: "query" }, { name: "to", in: "query" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     exportAudit: { id: "exportAudit", method: "GET", path: "/v1/audit/export", tags: ["Audit"], params: [{ name: "from", in: "query" }, { name: "to", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listAuditKeys: { id: "listAuditKeys", method: "GET", path: "/.well-known/biolayer-audit-keys.json", tags: ["Audit"], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
     getStats: { id: "getStats", method: "GET", path: "/v1/stats", tags: ["Stats"], params: [{ name: "from", in: "query" }, { name: "to", in: "query" }, { name: "interval", in: "query" }, { name: "group_by", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] }

@@ -2,8 +2,9 @@
 
 import { Readable } from 'node:stream';
 import Type from 'typebox';
+import type { AuditEntry } from '../../../state/audit/audit.ts';
 import { timeOf } from '../../../state/text/time.ts';
-import { POSITION, readAudit } from '../../../store/audit/audit-log.ts';
+import { auditPage, POSITION } from '../../../store/audit/audit-log.ts';
 import { exportAudit } from '../../../store/audit/export.ts';
 import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
@@ -14,6 +15,7 @@ import {
   closed,
   described,
   label,
+  listOf,
   nullable,
   PageQuery,
   pageOf,
@@ -25,7 +27,7 @@ import {
 } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
-const AuditEntry = Type.Object(
+const AuditEntryView = Type.Object(
   {
     sequence: Type.Integer({ minimum: 1, description: '1, 2, 3 … within the org' }),
     at: time('When it happened'),
@@ -54,6 +56,26 @@ const PublicKey = Type.Object(
   { $id: 'AuditKey', description: 'A public key that verifies exports (RFC 7517)' },
 );
 
+const Times = {
+  from: Type.Optional(described(Timestamp, 'Start of the time range')),
+  to: Type.Optional(Type.String({ format: 'date-time', description: 'End of the time range, exclusive' })),
+};
+const Word = Type.String({ minLength: 1, maxLength: 200 });
+const AuditFilters = {
+  action: listOf(
+    Word,
+    'Entries with one of these actions, such as `api_key.created`, or of one of these kinds: `api_key`',
+  ),
+  actor: listOf(Word, 'Entries of one of these actors, such as `operator` or `member:<id>`'),
+  target: listOf(Word, 'Entries about the things with one of these ids'),
+  ...Times,
+};
+interface AuditFilters {
+  action?: string[];
+  actor?: string[];
+  target?: string[];
+}
+
 export const auditRoutes = [
   route({
     method: 'GET',
@@ -63,22 +85,16 @@ export const auditRoutes = [
     operationId: 'listAuditEntries',
     summary: 'List the audit log of the org',
     description: 'Changes of keys, tokens, members, secrets and the org itself. Needs a key for all pools.',
-    query: closed(PageQuery),
+    query: closed({ ...AuditFilters, ...PageQuery }),
     admit: (_body, principal) => requireWholeOrg(principal),
-    responses: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
+    responses: { 200: { description: 'A page of entries', schema: pageOf(AuditEntryView) } },
     errors: ['pool_forbidden'],
     async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('audit', principal.org_id, order);
-      const after = readCursor(bound, cursor, POSITION);
-      const found = await readAudit(db, principal.org_id, { order, after }, limit + 1);
-      const shown = found.slice(0, limit);
-      const next = found.length > limit ? (shown.at(-1)?.position ?? null) : null;
-      return listResponse(
-        shown.map(({ entry }) => entry),
-        bound,
-        next,
-      );
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...filters } = query;
+      const bound = listScope('audit', principal.org_id, filters, order);
+      const range = { order, after: readCursor(bound, cursor, POSITION), ...timesOf(filters) };
+      const { entries, next } = await auditPage(db, principal.org_id, range, limit, wantedBy(filters));
+      return listResponse(entries, bound, next);
     },
   }),
   route({
@@ -90,22 +106,14 @@ export const auditRoutes = [
     summary: 'Export the audit log and histories',
     description:
       'The audit log and the histories of all tasks in a time range, as signed NDJSON; see docs/audit.md. Needs a key for all pools.',
-    query: closed({
-      from: Type.Optional(described(Timestamp, 'Start of the time range')),
-      to: Type.Optional(
-        Type.String({ format: 'date-time', description: 'End of the time range, exclusive' }),
-      ),
-    }),
+    query: closed(Times),
     admit: (_body, principal) => requireWholeOrg(principal),
     responses: {
       200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
     },
     errors: ['pool_forbidden'],
     async handler({ deps: { db, sealer }, principal, query }) {
-      const from = query.from === undefined ? null : timeOf(query.from);
-      const to = query.to === undefined ? null : timeOf(query.to);
-      if (from !== null && to !== null && from >= to)
-        throw new ApiError('invalid_query', 'from must be before to.');
+      const { from = null, to = null } = timesOf(query);
       return {
         status: 200,
         content: async () => {
@@ -140,6 +148,24 @@ export const auditRoutes = [
     },
   }),
 ];
+
+/** Whether an entry passes the filters. An action without a dot stands for all actions of that kind of thing. */
+function wantedBy({ action, actor, target }: AuditFilters): (entry: AuditEntry) => boolean {
+  return (entry) =>
+    (action === undefined ||
+      action.some((one) => entry.action === one || entry.action.startsWith(`${one}.`))) &&
+    (actor === undefined || actor.includes(entry.actor)) &&
+    (target === undefined || target.includes(entry.target.id));
+}
+
+/** The time range of a query, ms; absent without bounds. @throws ApiError 400 when it is empty */
+function timesOf(query: { from?: string; to?: string }): { from?: number; to?: number } {
+  const from = query.from === undefined ? undefined : timeOf(query.from);
+  const to = query.to === undefined ? undefined : timeOf(query.to);
+  if (from !== undefined && to !== undefined && from >= to)
+    throw new ApiError('invalid_query', 'from must be before to.');
+  return { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+}
 
 /** The lines as a stream. Awaits the first line, so that an error before it becomes an error response, not a cut connection. */
 async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {

@@ -11,6 +11,7 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 interface Filters {
   pool?: string[];
   availability?: string[];
+  skill?: string[];
   idle_for_seconds?: number;
   at_capacity?: boolean;
 }
@@ -22,11 +23,12 @@ export function isWanted(
   filters: Filters,
   now: number,
 ): boolean {
-  const { pool, availability, idle_for_seconds: idleFor, at_capacity } = filters;
-  const { reservations, capacity, idle_since } = worker;
+  const { pool, availability, skill, idle_for_seconds: idleFor, at_capacity } = filters;
+  const { skills, reservations, capacity, idle_since } = worker;
   return (
     (pool === undefined || inBoth(worker.pool_ids, viewer.pools).some((id) => pool.includes(id))) &&
     (availability === undefined || availability.includes(worker.availability)) &&
+    (skill === undefined || skill.every((one) => skills.includes(one))) &&
     (idleFor === undefined || (reservations.length === 0 && idle_since + idleFor * 1000 <= now)) &&
     (at_capacity === undefined || at_capacity === reservations.length >= capacity)
   );

@@ -6,6 +6,7 @@ import {
   ClientId,
   CreatedAt,
   described,
+  Label,
   Labels,
   listOf,
   nullable,
@@ -102,6 +103,7 @@ export const WorkerView = Type.Object(
 export const WorkerFilters = {
   pool: listOf(ClientId, 'Workers in one of these pools'),
   availability: listOf(word(AVAILABILITIES), 'Workers with one of these availabilities'),
+  skill: listOf(Label, 'Workers with all of these skills'),
   idle_for_seconds: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 31_536_000, description: 'Without offers and tasks for so long' }),
   ),

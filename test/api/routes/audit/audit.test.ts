@@ -48,6 +48,38 @@ describe('GET /v1/audit', () => {
       expect(text).not.toContain(String(one).slice(9));
   });
 
+  test('finds entries by action, actor, target and time, in full pages', async () => {
+    const { client, org_id } = await createOrg(api);
+    const key = await createKey(api, client, { scopes: ['workers:write'] });
+    for (const id of ['a', 'b']) {
+      await key.post('/v1/workers', { worker_id: id, name: id });
+      await key.post(`/v1/workers/${id}/tokens`);
+      await key.delete(`/v1/workers/${id}`);
+    }
+    const all = (await client.get<Page<AuditEntry>>('/v1/audit?order=asc')).data;
+    const found = async (query: string) =>
+      (await client.get<Page<AuditEntry>>(`/v1/audit?order=asc&${query}`)).data.map((one) => one.sequence);
+    const wanted = (isWanted: (entry: AuditEntry) => boolean) =>
+      all.filter(isWanted).map((one) => one.sequence);
+    expect(await found('action=worker.removed')).toEqual(wanted((one) => one.action === 'worker.removed'));
+    expect(await found('action=worker_token,org')).toEqual([]);
+    expect(await found('action=worker_token&action=org')).toEqual([1, 3, 5]);
+    expect(await found(`actor=api_key:${key.keyId}&target=b`)).toEqual(
+      wanted((one) => one.target.id === 'b'),
+    );
+    expect(await found('actor=operator')).toEqual(wanted((one) => one.target.id === org_id));
+    expect(await found(`to=${all[0]?.at}`)).toEqual([]);
+    expect(await found(`from=${all.at(-1)?.at}`)).toContain(all.at(-1)?.sequence);
+    const first = await client.get<Page<AuditEntry>>('/v1/audit?order=asc&action=worker.removed&limit=1');
+    expect(first.data.map((one) => one.target.id)).toEqual(['a']);
+    const rest = await client.get<Page<AuditEntry>>(
+      `/v1/audit?order=asc&action=worker.removed&limit=1&cursor=${first.next_cursor}`,
+    );
+    expect([rest.data.map((one) => one.target.id), rest.has_more]).toEqual([['b'], false]);
+    const other = await client.request('GET', `/v1/audit?order=asc&limit=1&cursor=${first.next_cursor}`);
+    expect(other.outcome).toBe('400 invalid_cursor');
+  });
+
   test('has pages in both orders', async () => {
     const { client } = await createOrg(api);
     for (const name of ['a', 'b', 'c', 'd']) await client.patch('/v1/org', { name });

@@ -135,9 +135,13 @@ describe('GET /v1/workers', () => {
       (one) => one.worker_id,
     );
 
-  test('finds workers by pool, availability, idle time and capacity', async () => {
+  test('finds workers by pool, availability, skill, idle time and capacity', async () => {
     const pool = await createPool(org.client);
-    const person = await createTestWorker(api, org.client, { pool_ids: [pool] });
+    const skills = ['welding', 'first aid, level 2'];
+    const person = await createTestWorker(api, org.client, { pool_ids: [pool], skills });
+    expect(await names(`pool=${pool}&skill=welding`)).toEqual([person.worker_id]);
+    expect(await names('skill=welding&skill=first%20aid%2C%20level%202')).toEqual([person.worker_id]);
+    expect(await names('skill=welding&skill=diving')).toEqual([]);
     expect(await names(`pool=${pool}`)).toEqual([person.worker_id]);
     expect(await names(`pool=${pool}&availability=away,offline`)).toEqual([]);
     expect(await names(`pool=${pool}&idle_for_seconds=0`)).toEqual([person.worker_id]);
