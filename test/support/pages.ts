@@ -19,7 +19,7 @@ const PICTURES = SCREENSHOTS === '1' ? 'docs/images' : SCREENSHOTS;
 export const PHONE = 390;
 export const DESKTOP = 1280;
 
-interface PageOptions {
+export interface PageOptions {
   /** Of the window, CSS pixels; default: `DESKTOP`. */
   width?: number;
   colorScheme?: 'light' | 'dark';
@@ -89,7 +89,7 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       const { url } = required(given.api);
       const context = pageOptions.context ?? (await newContext(pageOptions));
       const page = await context.newPage();
-      const faults = watch(page, url);
+      const faults = watchPage(page, url);
       await page.goto(url + path);
       return { page, faults };
     },
@@ -97,7 +97,7 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
 }
 
 /** Collects errors of a page, violations of its policy, and requests to other origins. */
-function watch(page: Page, origin: string): string[] {
+export function watchPage(page: Page, origin: string): string[] {
   const faults: string[] = [];
   page.on('console', (message) => {
     // Chromium reports each answer of 4xx and 5xx, which tests provoke.
@@ -112,12 +112,17 @@ function watch(page: Page, origin: string): string[] {
   return faults;
 }
 
+const TRANSITIONS_END =
+  'Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))';
+
 /** Violations that axe finds in both themes, and whether the page is wider than its window. */
 export async function expectAccessible({ page, faults }: OpenedPage): Promise<void> {
   const found: unknown[] = [];
   await page.evaluate(axe.source);
   for (const colorScheme of ['dark', 'light'] as const) {
     await page.emulateMedia({ colorScheme });
+    // Colours that are still changing from the other theme have no contrast.
+    await page.evaluate(TRANSITIONS_END);
     const { violations } = (await page.evaluate('axe.run()')) as {
       violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
     };

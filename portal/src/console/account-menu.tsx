@@ -27,7 +27,7 @@ export function AccountMenu({ signIn }: { signIn: string }) {
         type="button"
         className="button button-quiet account-button"
         popoverTarget={id}
-        aria-label={text.open(member.email)}
+        title={text.open(member.email)}
       >
         <span className="account-initial" aria-hidden="true">
           {(member.name ?? member.email).slice(0, 1).toUpperCase()}

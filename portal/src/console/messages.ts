@@ -1,12 +1,20 @@
 // The messages of the console by area; shared/i18n has the catalogues.
 
 import type { consoleApp } from '../shared/i18n/en/console.ts';
+import type { consoleAccess } from '../shared/i18n/en/console-access.ts';
 import type { consoleAdmin } from '../shared/i18n/en/console-admin.ts';
+import type { consoleOrg } from '../shared/i18n/en/console-org.ts';
+import type { consoleWebhooks } from '../shared/i18n/en/console-webhooks.ts';
+import type { consoleWorkers } from '../shared/i18n/en/console-workers.ts';
 import { areaHook, type Catalogue } from '../shared/i18n/messages.tsx';
 
 interface ConsoleCatalogue extends Catalogue {
-  consoleApp: typeof consoleApp;
   consoleAdmin: typeof consoleAdmin;
+  consoleOrg: typeof consoleOrg;
+  consoleAccess: typeof consoleAccess;
+  consoleWebhooks: typeof consoleWebhooks;
+  consoleWorkers: typeof consoleWorkers;
+  consoleApp: typeof consoleApp;
 }
 
 export const CATALOGUES = {
@@ -17,4 +25,8 @@ export const CATALOGUES = {
 const area = areaHook<ConsoleCatalogue>();
 
 export const useConsole = area('consoleApp');
+export const useConsoleWorkers = area('consoleWorkers');
+export const useConsoleWebhooks = area('consoleWebhooks');
+export const useConsoleAccess = area('consoleAccess');
+export const useConsoleOrg = area('consoleOrg');
 export const useAdmin = area('consoleAdmin');

@@ -5,7 +5,8 @@ import { ApiError, BioLayer, ConnectionError, TimeoutError } from '@biolayer/sdk
 import { noteServerTime } from '../time/now.ts';
 import { noteSessionEnd } from './session-state.ts';
 
-async function observedFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+/** `fetch` with the cookies of the page. */
+export async function observedFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   const response = await fetch(input, { ...init, credentials: 'same-origin' });
   noteServerTime(response.headers.get('date'));
   if (response.status === 401) noteSessionEnd();

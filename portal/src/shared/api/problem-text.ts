@@ -10,6 +10,8 @@ export function problemText(error: unknown, { problems, signedOut }: SharedMessa
     return isPassing(error)
       ? problems.offline
       : problems.unknown(error instanceof Error ? error.message : '');
+  const { codes } = problems;
+  if (Object.hasOwn(codes, error.code)) return codes[error.code as keyof typeof codes];
   switch (error.status) {
     case 401:
       return signedOut.text;

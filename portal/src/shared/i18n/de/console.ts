@@ -20,9 +20,11 @@ export const consoleApp: typeof english = {
     workers: 'Bearbeiter',
     pools: 'Pools',
     webhooks: 'Webhooks',
+    types: 'Aufgabentypen',
     keys: 'API-Schlüssel',
     members: 'Mitglieder',
     audit: 'Audit-Log',
+    settings: 'Einstellungen',
     queues: 'Queues',
   },
   account: {

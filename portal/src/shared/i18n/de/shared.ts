@@ -28,8 +28,11 @@ export const shared: typeof english = {
   errorSummary: 'Es gibt ein Problem',
   errorCount: plural('de', { one: '# Problem', other: '# Probleme' }),
   keyboardShortcuts: 'Tastenkürzel',
+  tableOf: (name) => `Tabelle: ${name}`,
   copy: 'Kopieren',
   copied: 'Kopiert.',
+  copyByHand: 'Es ist markiert: Kopieren Sie es mit der Tastatur oder dem Menü.',
+  shownOnce: 'Es wird nur jetzt angezeigt. Kopieren Sie es und bewahren Sie es sicher auf.',
   status: {
     created: 'Angelegt',
     queued: 'Wartend',
@@ -68,6 +71,28 @@ export const shared: typeof english = {
     crashed: 'Diese Seite hat einen Fehler. Laden Sie sie neu; Gespeichertes bleibt erhalten.',
     reload: 'Seite neu laden',
     pageNotFound: 'Diese Seite gibt es nicht',
+    codes: {
+      pool_forbidden:
+        'Das gehört zu einem Pool, den Ihr Konto nicht umfasst. Bitten Sie eine Inhaberin oder einen Inhaber Ihrer Organisation, den Pool Ihrem Konto hinzuzufügen.',
+      ip_not_allowed:
+        'Ihre Organisation lässt diese Netzadresse nicht zu. Verwenden Sie ein zugelassenes Netz, oder lassen Sie Ihre Adresse in die Liste aufnehmen.',
+      org_suspended:
+        'Ihre Organisation ist gesperrt. Bitten Sie den Betreiber dieses Servers, sie freizugeben.',
+      quota_exceeded:
+        'Ihre Organisation hat schon die Höchstzahl davon. Entfernen Sie etwas Unbenutztes, oder bitten Sie den Betreiber um eine höhere Grenze.',
+      already_exists: 'Das gibt es unter diesem Namen schon. Wählen Sie einen anderen.',
+      removal_in_progress:
+        'Etwas mit dieser ID wird noch entfernt. Versuchen Sie es gleich noch einmal, oder wählen Sie eine andere ID.',
+      endpoint_unavailable:
+        'Der Endpunkt ist ausgeschaltet oder wurde entfernt. Schalten Sie ihn zuerst ein.',
+      delivery_in_progress: 'Gerade läuft ein Versuch. Sehen Sie gleich nach, wie er ausgegangen ist.',
+      replay_in_progress:
+        'Es läuft schon ein anderer Durchgang. Warten Sie, bis er endet, oder brechen Sie ihn ab.',
+      invalid_transition:
+        'Der Zustand hat sich inzwischen geändert, deshalb geht das nicht mehr. Sehen Sie sich den aktuellen Stand an.',
+      would_lock_out:
+        'Die Liste enthält Ihre eigene Adresse nicht, Sie würden sich also aussperren. Fügen Sie sie hinzu.',
+    },
     reference: (requestId) => `Referenz für den Support: ${requestId}`,
   },
 };

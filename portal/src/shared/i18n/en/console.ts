@@ -18,9 +18,11 @@ export const consoleApp = {
     workers: 'Workers',
     pools: 'Pools',
     webhooks: 'Webhooks',
+    types: 'Task types',
     keys: 'API keys',
     members: 'Members',
     audit: 'Audit log',
+    settings: 'Settings',
     queues: 'Queues',
   },
   account: {

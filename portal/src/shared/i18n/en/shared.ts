@@ -27,8 +27,11 @@ export const shared = {
   errorSummary: 'There is a problem',
   errorCount: plural('en', { one: '# problem', other: '# problems' }),
   keyboardShortcuts: 'Keyboard shortcuts',
+  tableOf: (name: string) => `Table: ${name}`,
   copy: 'Copy',
   copied: 'Copied.',
+  copyByHand: 'It is selected: copy it with the keyboard or the menu.',
+  shownOnce: 'It is shown only now. Copy it and keep it in a safe place.',
   status: {
     created: 'Created',
     queued: 'Queued',
@@ -66,6 +69,25 @@ export const shared = {
     crashed: 'This page has a fault. Reload it; what you have saved is kept.',
     reload: 'Reload the page',
     pageNotFound: 'There is no such page',
+    codes: {
+      pool_forbidden:
+        'This belongs to a pool that your account does not cover. Ask an owner of your organisation to add the pool to your account.',
+      ip_not_allowed:
+        'Your organisation does not allow this network address. Use an allowed network, or ask an owner to add yours to the allowlist.',
+      org_suspended: 'Your organisation is suspended. Ask the operator of this server to resume it.',
+      quota_exceeded:
+        'Your organisation has as many of these as it may have. Remove one that is not needed, or ask the operator for a higher limit.',
+      already_exists: 'There is one with this name already. Choose another.',
+      removal_in_progress:
+        'One with this id is still being removed. Try again in a moment, or choose another id.',
+      endpoint_unavailable: 'The endpoint is disabled or has been removed. Enable it first.',
+      delivery_in_progress: 'An attempt is running now. Look at its outcome in a moment.',
+      replay_in_progress: 'Another run is under way. Wait until it ends, or cancel it.',
+      invalid_transition:
+        'It has changed meanwhile, so this is no longer possible. Look at the current state.',
+      would_lock_out:
+        'The list does not contain the address that you use now, so you would lock yourself out. Add your own address.',
+    },
     reference: (requestId: string) => `Reference for support: ${requestId}`,
   },
 };

@@ -1,0 +1,118 @@
+// Starts a redelivery of many failed deliveries.
+
+import { useState } from 'react';
+import { api } from '../../shared/api/client.ts';
+import { useForm } from '../../shared/forms/use-form.ts';
+import { serverNow } from '../../shared/time/now.ts';
+import { Choice, FieldGroup, SelectField, TextField } from '../../shared/ui/field.tsx';
+import { FormDialog } from '../../shared/ui/form-dialog.tsx';
+import { useToast } from '../../shared/ui/toast.tsx';
+import { useConsoleWebhooks } from '../messages.ts';
+import { renewWebhooks, useEndpoints } from './endpoint-data.ts';
+import { momentOf } from './time-range.ts';
+
+const TARGETS = ['any', 'endpoint', 'callback_url'] as const;
+
+export function RedeliveryForm({ onClose }: { onClose: () => void }) {
+  const text = useConsoleWebhooks();
+  const showToast = useToast();
+  const endpoints = (useEndpoints().items ?? []).filter((one) => one.enabled);
+  const [target, setTarget] = useState<(typeof TARGETS)[number]>('any');
+  const [chosen, setChosen] = useState('');
+  const [callbackUrl, setCallbackUrl] = useState('');
+  const [since, setSince] = useState('');
+  const [until, setUntil] = useState('');
+  const from = momentOf(since);
+  const to = momentOf(until);
+  const endpointId = chosen === '' ? endpoints[0]?.endpoint_id : chosen;
+  const choices = TARGETS.filter((one) => one !== 'endpoint' || endpoints.length > 0);
+  const form = useForm<'target' | 'endpoint_id' | 'callback_url' | 'since' | 'until'>({
+    labels: {
+      target: text.target,
+      endpoint_id: text.endpoint,
+      callback_url: text.callbackUrl,
+      since: text.since,
+      until: text.until,
+    },
+    check: () => {
+      if (target === 'callback_url' && !/^https?:\/\//.test(callbackUrl.trim()))
+        return [{ field: 'callback_url', message: text.faults.callback_url }];
+      if (from !== null && Date.parse(from) > serverNow())
+        return [{ field: 'since', message: text.faults.past }];
+      if (from !== null && to !== null && to <= from) return [{ field: 'until', message: text.faults.until }];
+      return [];
+    },
+    save: async () => {
+      await api.deliveries.redeliverDeadLetters({
+        ...(target === 'endpoint' && endpointId !== undefined && { endpoint_id: endpointId }),
+        ...(target === 'callback_url' && { callback_url: callbackUrl.trim() }),
+        ...(from !== null && { since: from }),
+        ...(to !== null && { until: to }),
+      });
+      showToast(text.started);
+      await renewWebhooks();
+      onClose();
+    },
+  });
+  return (
+    <FormDialog title={text.redeliverTitle} form={form} action={text.redeliverMany} onClose={onClose}>
+      <p className="muted">{text.replayHint}</p>
+      <FieldGroup {...form.field('target')} label={text.target}>
+        {choices.map((one) => (
+          <Choice
+            key={one}
+            type="radio"
+            name="target"
+            checked={target === one}
+            onChange={() => setTarget(one)}
+          >
+            {text.targets[one]}
+          </Choice>
+        ))}
+      </FieldGroup>
+      {target === 'endpoint' && (
+        <SelectField
+          {...form.field('endpoint_id')}
+          label={text.endpoint}
+          value={endpointId}
+          onChange={(event) => setChosen(event.target.value)}
+        >
+          {endpoints.map((one) => (
+            <option key={one.endpoint_id} value={one.endpoint_id}>
+              {one.description || one.url}
+            </option>
+          ))}
+        </SelectField>
+      )}
+      {target === 'callback_url' && (
+        <TextField
+          {...form.field('callback_url')}
+          label={text.callbackUrl}
+          type="url"
+          value={callbackUrl}
+          onChange={(event) => setCallbackUrl(event.target.value)}
+        />
+      )}
+      <div className="field-columns">
+        <TextField
+          {...form.field('since')}
+          label={text.since}
+          hint={text.sinceOptional}
+          optional
+          type="datetime-local"
+          value={since}
+          onChange={(event) => setSince(event.target.value)}
+        />
+        <TextField
+          {...form.field('until')}
+          label={text.until}
+          hint={text.untilHint}
+          optional
+          type="datetime-local"
+          value={until}
+          onChange={(event) => setUntil(event.target.value)}
+        />
+      </div>
+    </FormDialog>
+  );
+}

@@ -1,0 +1,19 @@
+// The pages for workers.
+
+import { Route, Switch, useSearch } from 'wouter';
+import { useMay } from '../member.tsx';
+import { InvitePage } from './invite-page.tsx';
+import { WorkerPage } from './worker-page.tsx';
+import { WorkersPage } from './workers-page.tsx';
+
+export default function WorkersRoom() {
+  const mayWrite = useMay('workers:write');
+  // Not a path below the room: any word there may be the id of a worker.
+  const isInviting = new URLSearchParams(useSearch()).has('invite');
+  return (
+    <Switch>
+      <Route path="/console/workers/:id">{({ id }) => <WorkerPage key={id} id={id} />}</Route>
+      <Route>{isInviting && mayWrite ? <InvitePage /> : <WorkersPage />}</Route>
+    </Switch>
+  );
+}
