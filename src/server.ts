@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { startProcessors } from './processors/processors.ts';
-import { ensureDemoOrg } from './runtime/demo-org.ts';
+import { demoSignInLinks, ensureDemoOrg } from './runtime/demo-org.ts';
 import { startEmbeddedRedis } from './runtime/embedded-redis.ts';
 import { embeddedSecrets } from './runtime/embedded-secrets.ts';
 import { noticeOptionsOf } from './runtime/notice-options.ts';
@@ -74,9 +74,14 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     await embedded?.stop();
   });
   const demo = await ensureDemoOrg(web.db, sealer, config.dataDir);
+  const links = await demoSignInLinks(web.db, demo, config.publicUrl ?? web.url);
 
   process.stdout.write(`
 BioLayer is up.
+
+  Worker's pages  ${links.work ?? `${web.url}/work`}
+  Team's console  ${links.console ?? `${web.url}/console`}
+                  (each link signs in the demo's worker or member once; later as ${demo.member?.email}, ${demo.member?.password})
 
   API             ${web.url}/v1
   Docs            ${web.url}/docs

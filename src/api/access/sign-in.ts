@@ -33,7 +33,7 @@ import { loadWorker } from '../../store/workers/workers.ts';
 import { ApiError } from '../http/problem.ts';
 
 /** Most sign-ins of one worker or member within fifteen minutes. */
-const MAX_SIGN_INS = 30;
+export const MAX_SIGN_INS = 30;
 
 /** The browser that signs in. */
 export interface Browser {

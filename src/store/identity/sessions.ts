@@ -21,7 +21,7 @@ export const SESSION_LIFE_MS = { worker: 14 * 24 * HOUR, member: 24 * HOUR } as 
 /** Longest life of a sign-in link, ms. */
 export const MAX_LINK_LIFE_MS = 24 * HOUR;
 /** Most sessions, and most unused links, of one worker or member; the oldest ends when another is made. */
-const MAX_SESSIONS = 20;
+export const MAX_SESSIONS = 20;
 const MAX_LINKS = 20;
 
 /** Name of an owner within the org. */
