@@ -1,6 +1,12 @@
 // A page of this server in a browser, as the API sees it: requests with the cookies of the browser and the headers that
 // browsers add. The responses are checked against the documentation, as those of every client.
+import { newCredential } from '../../src/store/identity/credential-text.ts';
+import { linkWrites } from '../../src/store/identity/sessions.ts';
+import { commit } from '../../src/store/redis/commit.ts';
 import type { Answer, Client, RequestOptions, TestApi } from './api.ts';
+
+/** Headers of a request from a page of another site. */
+export const FROM_ELSEWHERE = { Origin: 'https://elsewhere.example', 'Sec-Fetch-Site': 'cross-site' };
 
 export class WebPage {
   readonly #client: Client;
@@ -29,13 +35,13 @@ export class WebPage {
     return answer;
   }
 
-  /** Opens a stream. @returns what resolves to the time (ms) at which it has ended */
-  async stream(path: string): Promise<Promise<number>> {
+  /** Opens a stream. `ended` resolves to the time (ms) at which it has ended. */
+  async stream(path: string): Promise<{ ended: Promise<number> }> {
     const response = await fetch(this.#client.url + path, {
       headers: { ...this.#headers, Cookie: this.#cookieHeader() },
     });
     if (response.status !== 200) throw new Error(`${path} → ${response.status}`);
-    return response.text().then(() => performance.now());
+    return { ended: response.text().then(() => performance.now()) };
   }
 
   #cookieHeader(): string {
@@ -46,4 +52,18 @@ export class WebPage {
 /** The token in the fragment of a sign-in link. */
 export function tokenOf({ url }: { url: string }): string {
   return new URL(url).hash.slice(1);
+}
+
+/** A page in which a new member is signed in to the console, by a link as that of the demo. */
+export async function consolePage(api: TestApi, org_id: string, member_id: string): Promise<WebPage> {
+  const { db } = api.web;
+  const { text, hash } = newCredential('bll_', org_id);
+  const subject = { kind: 'member', member_id, password_version: '1' } as const;
+  const expires_at = db.clock.now() + 60_000;
+  const link = { kind: 'sign_in_link', org_id, subject, authority: null, expires_at } as const;
+  await commit(db.redis, await linkWrites(db, link, hash));
+  const page = new WebPage(api);
+  const answer = await page.request('POST', '/console/session', { body: { link: text } });
+  if (answer.status !== 201) throw new Error(answer.text);
+  return page;
 }

@@ -39,6 +39,7 @@ import { Browser } from '../../support/browser.ts';
 import { accept, addTask, applyCommands, offerIdOf, offerTo, workThrough } from '../../support/db.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
+import { consolePage } from '../../support/web-page.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 /** A bulk action that stays pending: nothing runs it. */
@@ -123,6 +124,9 @@ beforeAll(async () => {
   things.key_id = (await createKey(direct, client, { scopes: ['tasks:read'] })).keyId;
   await make('/v1/oauth-clients', { name: 'x', scopes: ['tasks:read'] }, 'client_id');
   await make('/v1/members', { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] }, 'member_id');
+  // What the routes that sign out end.
+  await client.post(`/v1/workers/${things.worker_id}/sign-in-links`);
+  await consolePage(direct, org.org_id, things.member_id ?? '');
   await make('/v1/issuers', { ...ISSUER, issuer: 'https://id.example.com/' }, 'issuer_id');
   await make('/v1/webhook-endpoints', { url: URL }, 'endpoint_id');
   const path = `/v1/webhook-endpoints/${things.endpoint_id}`;
@@ -180,6 +184,7 @@ async function everything(): Promise<unknown[]> {
     'dead-letters/redeliveries',
     'org',
     'webhook-secret',
+    `members/${things.member_id}/sessions`,
     `webhook-endpoints/${things.endpoint_id}/replays`,
     `webhook-endpoints/${others.replayed}/replays`,
     `webhook-endpoints/${things.endpoint_id}/deliveries`,
@@ -188,6 +193,7 @@ async function everything(): Promise<unknown[]> {
   const [outbox, ...shown] = await Promise.all([
     direct.redis.xlen(keys.outbox),
     direct.redis.scard(keys.workerTokens(things.worker_id ?? '')),
+    direct.redis.zcard(keys.signInLinks(`worker:${things.worker_id}`)),
     direct.redis.xlen(keys.feed),
     ...paths.map(async (path) => (await org.client.request('GET', `/v1/${path}`)).text),
   ]);

@@ -17,6 +17,7 @@ import {
   waitUntil,
   withOneCharChanged,
 } from '../../support/api.ts';
+import { consolePage, FROM_ELSEWHERE, tokenOf, WebPage } from '../../support/web-page.ts';
 import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 const NEVER = '0190163d-8694-739b-aea5-966c26f8ad90';
@@ -38,6 +39,8 @@ let tester: Client;
 let testersWorker: TestWorker;
 /** Invalid credentials, by reason. */
 let nobodies: Record<string, string>;
+/** Pages of the owner's org in which a worker and a member with all scopes are signed in. */
+let pages: { worker: WebPage; console: WebPage };
 let scoped: Map<string, { only: Client; allBut: Client }>;
 
 beforeAll(async () => {
@@ -109,6 +112,16 @@ beforeAll(async () => {
   const removed = await createTestWorker(api, owner.client);
   await removed.client.get('/v1/worker');
   await owner.client.delete(`/v1/workers/${removed.worker_id}`);
+
+  const page = new WebPage(api);
+  const link = tokenOf(
+    await owner.client.post<{ url: string }>(`/v1/workers/${colleague.worker_id}/sign-in-links`),
+  );
+  await page.request('POST', '/v1/worker/session', { body: { link } });
+  const lead = await owner.client.post<{ member_id: string }>('/v1/members', {
+    ...{ email: 'lead@example.com', name: 'Lead', role: 'owner' },
+  });
+  pages = { worker: page, console: await consolePage(api, owner.org_id, lead.member_id) };
 
   const good = owner.client.credential ?? '';
   nobodies = {
@@ -229,7 +242,7 @@ function nameOf(route: Route): string {
 
 /** Calls a route with ids of the owner's records, or with ids that do not exist. */
 function call(
-  who: Client,
+  who: Pick<Client, 'request'>,
   route: Route,
   about: 'things' | 'nothing',
   headers: Record<string, string> = {},
@@ -406,6 +419,43 @@ describe('a credential of another kind', () => {
         who,
         outcome,
       ]);
+  });
+});
+
+describe('the cookie of a session', () => {
+  const HOLDERS = { scope: 'console', worker: 'worker', operator: null } as const;
+
+  test.each(CASES)('$name', async ({ route }) => {
+    const { access } = route;
+    const holder = access.kind === 'session' ? access.of : HOLDERS[access.kind as keyof typeof HOLDERS];
+    for (const [name, page] of Object.entries(pages)) {
+      const answer = () => call(page, route, 'nothing');
+      if (name !== holder) expect([name, (await answer()).outcome]).toEqual([name, '401 invalid_credential']);
+      else {
+        const foreign = await call(page, route, 'nothing', FROM_ELSEWHERE);
+        expect([name, foreign.outcome]).toEqual([name, '403 origin_not_allowed']);
+        // Signing out would end it for the other routes.
+        if (access.kind !== 'session' || route.method !== 'DELETE')
+          expect([401, 403]).not.toContain((await answer()).status);
+      }
+    }
+  });
+
+  test('gives a member the scopes that they have', async () => {
+    for (const scope of SCOPES) {
+      const email = `${scope.replace(':', '.')}@example.com`;
+      const { member_id } = await owner.client.post<{ member_id: string }>('/v1/members', {
+        ...{ email, name: 'x', scopes: [scope] },
+      });
+      const page = await consolePage(api, owner.org_id, member_id);
+      for (const { route, name } of CASES) {
+        if (route.access.kind !== 'scope' || route.method !== 'GET' || scopesOf(route.access).length > 1)
+          continue;
+        const { status } = await call(page, route, 'nothing');
+        expect([scope, name, status === 403]).toEqual([scope, name, route.access.scope !== scope]);
+      }
+      await owner.client.delete(`/v1/members/${member_id}`);
+    }
   });
 });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { QUOTAS } from '../../../src/config.ts';
+import { newCredential } from '../../../src/store/identity/credential-text.ts';
 import {
   type Answer,
   type Client,
@@ -15,6 +16,7 @@ import {
   waitUntil,
 } from '../../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
+import { consolePage, WebPage } from '../../support/web-page.ts';
 import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 const LIMIT = 2000;
@@ -22,11 +24,16 @@ const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
 /** Well-formed ids for parameters with a format: a malformed id is a 404 without access to Redis. */
 const SOME_IDS: Record<string, string> = { client_id: `blc_${'A'.repeat(43)}`, entry_id: 'p00-1-1' };
 
+/** A well-formed link: a malformed one is a 401 without access to Redis. */
+const LINK = newCredential('bll_', SOME_ID).text;
+
 let redis: OwnRedis;
 let api: TestApi;
 let org: Org;
 let client: Client;
 let person: TestWorker;
+/** Pages in which a worker and a member are signed in. */
+let pages: { worker: WebPage; console: WebPage };
 
 beforeAll(async () => {
   redis = await startOwnRedis();
@@ -34,6 +41,11 @@ beforeAll(async () => {
   org = await createOrg(api);
   client = org.client;
   person = await createTestWorker(api, client, { availability: 'away' });
+  const page = new WebPage(api);
+  await page.request('POST', '/v1/worker/session', { body: { token: person.client.credential } });
+  const member = { email: 'ada@example.com', name: 'Ada', role: 'owner' };
+  const { member_id } = await client.post<{ member_id: string }>('/v1/members', member);
+  pages = { worker: page, console: await consolePage(api, org.org_id, member_id) };
 });
 
 afterAll(async () => {
@@ -86,6 +98,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/workers': { name: 'x' },
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: {} },
+  'POST /v1/worker/session': { link: LINK },
+  'POST /console/session': { link: LINK },
   'POST /v1/api-keys': { name: 'x', scopes: ['tasks:read'] },
   'POST /v1/oauth-clients': { name: 'x', scopes: ['tasks:read'] },
   'POST /v1/members': { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] },
@@ -99,12 +113,26 @@ const BODIES: Record<string, unknown> = {
   'POST /admin/orgs/{org_id}/api-keys': { name: 'x', scopes: ['tasks:read'] },
 };
 
+function callerOf({ access }: Route): Pick<Client, 'request'> {
+  switch (access.kind) {
+    case 'worker':
+      return person.client;
+    case 'operator':
+      return api.operator;
+    case 'session':
+      return pages[access.of];
+    case 'sign_in':
+      return new WebPage(api);
+    default:
+      return client;
+  }
+}
+
 function call(route: Route, given: Record<string, string>): Promise<Answer> {
   // Routes without versions reject If-Match without access to Redis.
   const { 'If-Match': condition, ...others } = given;
   const headers = route.versioned && condition !== undefined ? given : others;
-  const { kind } = route.access;
-  const who = kind === 'worker' ? person.client : kind === 'operator' ? api.operator : client;
+  const who = callerOf(route);
   const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name) => SOME_IDS[name] ?? SOME_ID);
   if (route.reader !== undefined)
     return who.request(route.method, `${path}?name=x`, {
