@@ -53,6 +53,11 @@ export class Browser {
     throw new Error('too many pages');
   }
 
+  /** Opens a page without following redirects. */
+  step(url: string): Promise<Page> {
+    return this.#request(new URL(url, this.#origin).href);
+  }
+
   /** Opens a page and follows redirects. @throws Error when they lead to another origin. */
   async open(url: string): Promise<Page> {
     const page = await this.#follow(url);

@@ -107,6 +107,14 @@ export class OAuthRecords {
     this.#onEnded(hashOf(id));
   }
 
+  /** Removes a record by its `uid`, if there is one. */
+  async removeByUid(kind: string, uid: string): Promise<void> {
+    const index = locationOf(this.#db, 'uid', uid);
+    const sealed = await this.#db.redis.get(index.key);
+    const id = sealed === null ? undefined : this.#plain(sealed, index.context);
+    if (id !== undefined) await this.remove(kind, id);
+  }
+
   /** Records for `seconds` that an id without a record, such as a `jti`, was used. @returns whether this was its first use. */
   async useOnce(kind: string, id: string, seconds: number): Promise<boolean> {
     const { key } = locationOf(this.#db, `${kind}Used`, id);

@@ -60,9 +60,12 @@ async function makeMember(fields: object = { role: 'owner' }, who: Org = org) {
 }
 
 /** Signs a member in to the console with their password. */
-async function inConsole(email: string, orgId = org.org_id, returnTo = '/console/tasks'): Promise<WebPage> {
-  const browser = new Browser(api.url);
-  await browser.open(`/console/sign-in?return_to=${encodeURIComponent(returnTo)}&org=${orgId}`);
+async function inConsole(
+  email: string,
+  returnTo = '/console/tasks',
+  browser = new Browser(api.url),
+): Promise<WebPage> {
+  await browser.open(`/console/sign-in?return_to=${encodeURIComponent(returnTo)}&org=${org.org_id}`);
   const { headers } = await browser.submit({ email, password: PASSWORD, action: 'sign_in' });
   await browser.open(headers.get('location') ?? '');
   const page = new WebPage(api);
@@ -344,6 +347,56 @@ describe('a session of a member', () => {
       change === null ? org.client.delete(path) : org.client.patch(path, change),
     );
     expect(await inTheConsole(page)).toBe('401 invalid_credential');
+  });
+
+  test('ends with the sign-in at the authorization server, when the member signs out', async () => {
+    const { email } = await makeMember();
+    const browser = new Browser(api.url);
+    const page = await inConsole(email, '/console', browser);
+    const made = await org.client.post<{ client_id: string }>('/v1/oauth-clients', {
+      ...{ name: 'App', public: true, grant_types: ['authorization_code'], scopes: ['tasks:read'] },
+      redirect_uris: ['https://app.example.com/back'],
+    });
+    const url = `/oauth/authorize?${new URLSearchParams({
+      client_id: made.client_id,
+      response_type: 'code',
+      redirect_uri: 'https://app.example.com/back',
+      scope: 'tasks:read',
+      code_challenge: 'x'.repeat(43),
+      code_challenge_method: 'S256',
+    })}`;
+    await browser.open(url);
+    expect(browser.seen.at(-1)).toBe('Allow access');
+    expect((await page.request('DELETE', '/console/session')).status).toBe(204);
+    await browser.open(url);
+    expect(browser.seen.at(-1)).toBe('Sign in');
+    expect(await inTheConsole(page)).toBe('401 invalid_credential');
+  });
+
+  test('starts in the browser that asked for it, and returns to the console only', async () => {
+    const { email } = await makeMember();
+    for (const returnTo of [
+      'https://elsewhere.example/',
+      '//elsewhere.example',
+      '/\\\\elsewhere.example',
+      '/v1/org',
+    ]) {
+      const browser = new Browser(api.url);
+      await inConsole(email, returnTo, browser);
+      expect(new URL(browser.at).href).toBe(`${api.url}/console`);
+    }
+    const victim = new Browser(api.url);
+    await victim.open(`/console/sign-in?return_to=/console&org=${org.org_id}`);
+    const attacker = new Browser(api.url);
+    await attacker.open(`/console/sign-in?return_to=/console&org=${org.org_id}`);
+    const done = await attacker.submit({ email, password: PASSWORD, action: 'sign_in' });
+    const resumed = await attacker.step(done.headers.get('location') ?? '');
+    const callback = resumed.headers.get('location') ?? '';
+    expect(new URL(callback).pathname).toBe('/console/callback');
+    expect((await victim.open(callback)).status).toBe(400);
+    expect(victim.cookies.join()).not.toContain('biolayer-console');
+    expect((await attacker.open(callback)).text).not.toContain('This did not work');
+    expect((await attacker.open(callback)).status).toBe(400);
   });
 
   test('ends everywhere when the team signs the member out', async () => {

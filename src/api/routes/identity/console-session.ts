@@ -4,12 +4,15 @@
 import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
 import { loadMember, type Member } from '../../../store/identity/members.ts';
+import { OAuthRecords } from '../../../store/identity/oauth-records.ts';
 import { loadOrg } from '../../../store/identity/orgs.ts';
-import { endSession, SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
+import { endSession, listSessions, SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
 import { commit } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
+import type { SessionRef } from '../../access/principal.ts';
 import { CONSOLE_SESSION_PATH } from '../../access/session-cookies.ts';
 import { signInMemberByLink } from '../../access/sign-in.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { notFound } from '../../http/problem.ts';
 import { closed, idOf, nullable, Pools, text } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
@@ -80,15 +83,27 @@ export const consoleSessionRoutes = [
     tag,
     operationId: 'signOutMember',
     summary: 'Sign the member out of this browser',
-    description: 'Ends the session and removes the cookie. Other sessions stay.',
+    description:
+      'Ends the session and removes the cookie; the browser is also signed out of the authorization server. Other sessions stay.',
     responses: { 204: { description: 'Signed out' } },
     async handler({ deps, principal: { session } }) {
+      await endAuthorizationSession(deps, session);
       await commit(deps.db.redis, endSession(deps.db, session.owner, session.hash));
       deps.forgetCredential(session.hash);
       return { status: 204, cookie: { kind: 'console', text: null, life: 0 } };
     },
   }),
 ];
+
+/** Ends the session at the authorization server with which the member signed in, so that nobody else goes on with it. */
+async function endAuthorizationSession(
+  { db, sealer, forgetCredential }: ApiDeps,
+  { owner, session_id }: SessionRef,
+): Promise<void> {
+  const own = (await listSessions(db, owner)).find((one) => one.session_id === session_id);
+  if (own?.kind !== 'member_session' || own.authorization_session === undefined) return;
+  await new OAuthRecords(db, sealer, forgetCredential).removeByUid('Session', own.authorization_session);
+}
 
 async function sessionView(
   db: Db,
