@@ -12,6 +12,7 @@ import { FilterBar, SelectFilter, TextFilter, useUrlFilters } from '../filter-ba
 import { useConsole, useConsoleOrg } from '../messages.ts';
 import { momentOf } from '../webhooks/time-range.ts';
 import { ExportDialog } from './export-dialog.tsx';
+import '../console.css';
 import './audit.css';
 
 const FILTERS = ['about', 'actor', 'target', 'from', 'to'] as const;

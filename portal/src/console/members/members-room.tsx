@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { api } from '../../shared/api/client.ts';
 import { PagedList } from '../../shared/api/pages.tsx';
 import type { Versioned } from '../../shared/api/versioned.ts';
-import { useFormat } from '../../shared/i18n/messages.tsx';
+import { useFormat, useShared } from '../../shared/i18n/messages.tsx';
 import { Badge } from '../../shared/ui/badge.tsx';
 import { Button } from '../../shared/ui/button.tsx';
 import { Confirm } from '../../shared/ui/confirm.tsx';
@@ -144,6 +144,7 @@ function Row({ member, open }: { member: Member; open: ((dialog: OpenDialog) => 
 
 function RowActions({ member, open }: { member: Member; open: (dialog: OpenDialog) => void }) {
   const { members: text } = useConsoleAccess();
+  const { signOut } = useShared();
   const isOwn = useMember().member_id === member.member_id;
   const { isBusy, run } = useAction();
   const edit = async () => open({ kind: 'edit', member: await readMember(member.member_id) });
@@ -157,7 +158,7 @@ function RowActions({ member, open }: { member: Member; open: (dialog: OpenDialo
         label={`${text.signOut}: ${member.name}`}
         onClick={() => open({ kind: 'signOut', member })}
       >
-        {text.signOut}
+        {signOut}
       </Button>
       {!isOwn && (
         <Button
