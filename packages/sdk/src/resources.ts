@@ -157,6 +157,12 @@ export const RESOURCES = {
     listEvidence: ['listUploadedEvidence', 'task_id'],
     /** Upload a file for one of my tasks. */
     uploadEvidence: ['uploadEvidence', 'task_id'],
+    /** Download a file that I have uploaded. */
+    downloadEvidence: ['downloadUploadedEvidence', 'task_id', 'evidence_id'],
+    /** Remove a file that I have uploaded. */
+    deleteEvidence: ['deleteUploadedEvidence', 'task_id', 'evidence_id'],
+    /** List what I have done. */
+    listHistory: ['listWorkedTasks'],
     /** List the notices that I was sent. */
     listNotifications: ['listOwnNotifications'],
   },

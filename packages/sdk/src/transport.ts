@@ -52,6 +52,7 @@ export interface CallInput {
 /** Operations that answer with a file: how it is read. A stream has no time limit unless the caller gives one. */
 const FILES: Partial<Record<OperationId, 'blob' | 'stream'>> = {
   downloadEvidence: 'blob',
+  downloadUploadedEvidence: 'blob',
   exportAudit: 'stream',
 };
 

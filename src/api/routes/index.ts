@@ -37,6 +37,7 @@ import { callingWorkerRoutes } from './workers/worker.ts';
 import { workerAccessRoutes } from './workers/worker-access.ts';
 import { workerDisputeRoutes } from './workers/worker-disputes.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
+import { workerHistoryRoutes } from './workers/worker-history.ts';
 import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
 import { workerReportRoutes } from './workers/worker-reports.ts';
@@ -62,6 +63,7 @@ export const ROUTES: readonly Route[] = [
   ...callingWorkerRoutes,
   ...workerOfferRoutes,
   ...workerTaskRoutes,
+  ...workerHistoryRoutes,
   ...workerDraftRoutes,
   ...notificationChannelRoutes,
   ...confirmationRoutes,

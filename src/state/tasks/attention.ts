@@ -19,14 +19,21 @@ export function isInReview(task: Task): boolean {
 
 /**
  * The indexes of a task that follow from its state, as `<filter>:<value>`, besides that of its status. A new task is in
- * none of them. The worker stays after the end of the task.
+ * none of them. The worker stays after the end of the task. Copies are in the index of their worker alone, which no filter of
+ * integrators reads.
  */
 export function stateIndexesOf(task: Task): string[] {
-  if (task.copy_of !== undefined) return [];
+  const worker = task.assignment?.worker_id;
+  if (task.copy_of !== undefined) return worker === undefined ? [] : [copiesIndex(worker)];
   return [
-    ...(task.assignment === null ? [] : [`assigned_to:${task.assignment.worker_id}`]),
+    ...(worker === undefined ? [] : [`assigned_to:${worker}`]),
     ...(isOverdue(task) ? ['overdue:true'] : []),
     ...(isInReview(task) ? ['in_review:true'] : []),
     ...(openQuestionOf(task) === null ? [] : ['has_open_question:true']),
   ];
+}
+
+/** The index of the copies that a worker has, or had when they ended. */
+export function copiesIndex(workerId: string): string {
+  return `copy_assigned_to:${workerId}`;
 }

@@ -188,6 +188,18 @@ export function workerTaskView(task: Task): Record<string, unknown> {
   };
 }
 
+/** The task as its worker sees it in their history, with what reviewers said of their work. */
+export function workerHistoryView(task: Task): Record<string, unknown> {
+  const own = task.reviews.filter((one) => one.worker_id === task.assignment?.worker_id);
+  const rating = own.findLast((one) => one.rating !== null)?.rating ?? null;
+  return {
+    ...workerTaskView(task),
+    rating,
+    failure: task.failure,
+    completed_at: timestampOrNull(task.completed_at),
+  };
+}
+
 /** What the task requires, without naming other workers and tasks. */
 function workerRequirements(given: Requirements): Requirements {
   const { worker_ids: _only, excluded_worker_ids: _not, excluded_tasks: _tasks, ...shown } = given;

@@ -9,6 +9,7 @@ import {
   chooseEvidence,
   type Evidence,
   type EvidenceRefusal,
+  isUploadOf,
   refuseEvidence,
   type Uploader,
 } from '../../state/tasks/evidence.ts';
@@ -180,6 +181,63 @@ export async function addEvidence(
     if (done) return { ok: true, evidence };
     const score = await db.redis.zscore(keys.orphanedFiles, path);
     return score === null || Number(score) !== staged_at ? { ok: false, code: 'contended' } : CONFLICT;
+  });
+}
+
+/** Why a file is still there. */
+export type NotRemoved = 'not_found' | 'stale' | 'submitted' | EvidenceRefusal;
+
+/**
+ * Removes a file that a worker has uploaded, in one commit; the sweep removes its bytes.
+ * @param extraWrites guards and writes of the same commit.
+ * @returns null when it is removed, else why not: `submitted` for a file of the task's submission
+ */
+export async function removeEvidence(
+  db: Db,
+  of: {
+    org_id: string;
+    task_id: string;
+    evidence_id: string;
+    worker_id: string;
+    incarnation: string;
+    callerGuards: CallerGuards;
+    ifVersion: number | undefined;
+  },
+  extraWrites: () => ReturnType<ExtraWrites>,
+): Promise<NotRemoved | null> {
+  const { org_id, task_id, evidence_id, worker_id, incarnation } = of;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const key = keys.evidence(task_id);
+  const by = { worker_id, incarnation };
+  return updateWithRetry('evidence', async (isRetry): Promise<NotRemoved | null | typeof CONFLICT> => {
+    const [stored, { version, items }] = await Promise.all([
+      loadTask(db, org_id, task_id),
+      loadEvidence(db, org_id, task_id),
+    ]);
+    const file = items.find((one) => one.evidence_id === evidence_id && isUploadOf(one, by));
+    if (stored === null || file === undefined) return 'not_found';
+    const { task } = stored;
+    const code = refuseEvidence(task, by, []);
+    if (code !== null) return code;
+    if (of.ifVersion !== undefined && of.ifVersion !== task.version) return 'stale';
+    if (task.submission?.evidence.some((one) => one.evidence_id === evidence_id)) return 'submitted';
+    const extra = extraWrites();
+    const done = await commit(db.redis, {
+      guards: [
+        { kind: 'version', key: keys.task(task_id), version: task.version },
+        { kind: 'version', key, version },
+        ...((await of.callerGuards(isRetry)) ?? []),
+        ...extra.guards,
+      ],
+      writes: [
+        ['HSET', key, 'v', version + 1],
+        ['HDEL', key, evidence_id],
+        ['ZADD', keys.orphanedFiles, TOMBSTONE, evidencePath(org_id, task_id, evidence_id)],
+        ...(file.counted ? [evidencePurged(db, org_id, file.bytes)] : []),
+        ...extra.writes,
+      ],
+    });
+    return done ? null : CONFLICT;
   });
 }
 

@@ -6157,6 +6157,131 @@ export type SubmitTaskRequest = {
 };
 
 /**
+ * A task in the history of its worker
+ */
+export type WorkedTask = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Kind of work; the name of a registered task type fills in its defaults
+     * @pattern ^[a-z][a-z0-9_]{0,63}$
+     */
+    task_type: string;
+    /**
+     * Field of work, such as `incident_response`
+     * @pattern ^[a-z][a-z0-9_]{0,63}$
+     */
+    domain: string;
+    /**
+     * What the task is, in one line
+     * @minLength 1
+     * @maxLength 200
+     */
+    title: string;
+    /**
+     * What the worker is to do
+     * @minLength 1
+     * @maxLength 20000
+     */
+    instructions: string;
+    /**
+     * Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect
+     * @format date-time
+     */
+    not_before?: string;
+    context?: TaskContext;
+    sla: WorkerTaskSla;
+    requirements?: WorkerTaskRequirements;
+    output: WorkerTaskOutput;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
+    attempt: number;
+    /**
+     * Of the last review
+     */
+    feedback: string | null;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+    status: TaskStatus;
+    /**
+     * Increases with every change; the `ETag` for `If-Match`
+     * @minimum 1
+     */
+    version: number;
+    /**
+     * When the worker got the task; null when they no longer have it
+     */
+    assignment: Assignment | null;
+    /**
+     * What the worker handed in; null before
+     */
+    submission: Submission | null;
+    /**
+     * Their dispute of the rejection; null for none
+     */
+    dispute: OwnDispute | null;
+    /**
+     * When the rejection that ended the task can no longer be disputed, 7 days after it; null when there is none, or it was disputed before
+     * @format date-time
+     */
+    disputable_until: string | null;
+    /**
+     * The question that waits for an answer
+     */
+    open_question: OpenQuestion | null;
+    /**
+     * Messages that the side of the caller has not read; 0 when the task is final
+     * @minimum 0
+     */
+    unread_messages: number;
+    /**
+     * How a reviewer rated the work; null when none did
+     * @minimum 1
+     * @maximum 5
+     */
+    rating: number | null;
+    /**
+     * Why the task failed; null when it has not
+     */
+    failure: TaskFailure | null;
+    /**
+     * When the task ended; null before
+     * @format date-time
+     */
+    completed_at: string | null;
+};
+
+export type WorkedTaskPage = {
+    /**
+     * The items of the page
+     */
+    data: WorkedTask[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
+     */
+    next_cursor: string | null;
+};
+
+/**
  * What a worker has saved before they submit
  */
 export type Draft = {

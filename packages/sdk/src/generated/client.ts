@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, WorkedTaskPage, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -1852,6 +1852,38 @@ export type SubmitTaskVariables = {
     headers?: SubmitTaskHeaders;
 };
 
+export type ListWorkedTasksResult = WorkedTaskPage;
+
+export type ListWorkedTasksError = Problem;
+
+export type ListWorkedTasksQuery = {
+    /**
+     * Most items of the page
+     * @minimum 1
+     * @maximum 200
+     */
+    limit?: number;
+    /**
+     * `next_cursor` of the previous page, with the same filters; default: the first page
+     * @maxLength 1000
+     */
+    cursor?: string;
+    /**
+     * By creation; `desc` starts with the newest
+     */
+    order?: "asc" | "desc";
+};
+
+export type ListWorkedTasksResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListWorkedTasksVariables = {
+    query?: ListWorkedTasksQuery;
+};
+
 export type GetDraftResult = Draft;
 
 export type GetDraftError = Problem;
@@ -2723,6 +2755,68 @@ export type UploadEvidenceVariables = {
     query?: UploadEvidenceQuery;
     body: UploadEvidenceBody;
     headers?: UploadEvidenceHeaders;
+};
+
+export type DownloadUploadedEvidenceResult = Blob;
+
+export type DownloadUploadedEvidenceError = Problem;
+
+export type DownloadUploadedEvidencePath = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the file
+     * @format uuid
+     */
+    evidence_id: string;
+};
+
+export type DownloadUploadedEvidenceResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type DownloadUploadedEvidenceVariables = {
+    path: DownloadUploadedEvidencePath;
+};
+
+export type DeleteUploadedEvidenceResult = void;
+
+export type DeleteUploadedEvidenceError = Problem;
+
+export type DeleteUploadedEvidencePath = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Id of the file
+     * @format uuid
+     */
+    evidence_id: string;
+};
+
+export type DeleteUploadedEvidenceHeaders = {
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type DeleteUploadedEvidenceResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type DeleteUploadedEvidenceVariables = {
+    path: DeleteUploadedEvidencePath;
+    headers?: DeleteUploadedEvidenceHeaders;
 };
 
 export type ListEvidenceResult = UploadedEvidencePage;
@@ -5587,6 +5681,18 @@ export type Ops = {
             idempotentReplayed?: string;
         };
     };
+    listWorkedTasks: {
+        args: {
+            query?: ListWorkedTasksQuery;
+        };
+        result: Result<ListWorkedTasksResult, ListWorkedTasksError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
     getDraft: {
         args: {
             path: GetDraftPath;
@@ -5936,6 +6042,31 @@ export type Ops = {
             ratelimit?: string;
             ratelimitPolicy?: string;
             idempotentReplayed?: string;
+        };
+    };
+    downloadUploadedEvidence: {
+        args: {
+            path: DownloadUploadedEvidencePath;
+        };
+        result: Result<DownloadUploadedEvidenceResult, DownloadUploadedEvidenceError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    deleteUploadedEvidence: {
+        args: {
+            path: DeleteUploadedEvidencePath;
+            headers?: DeleteUploadedEvidenceHeaders;
+        };
+        result: Result<DeleteUploadedEvidenceResult, DeleteUploadedEvidenceError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
         };
     };
     listEvidence: {
@@ -6903,6 +7034,7 @@ export const OPERATIONS = {
     startTask: { id: "startTask", method: "POST", path: "/v1/worker/tasks/{task_id}/start", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     releaseTask: { id: "releaseTask", method: "POST", path: "/v1/worker/tasks/{task_id}/release", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, responseKind: "void", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     submitTask: { id: "submitTask", method: "POST", path: "/v1/worker/tasks/{task_id}/submit", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listWorkedTasks: { id: "listWorkedTasks", method: "GET", path: "/v1/worker/history", tags: ["Worker"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getDraft: { id: "getDraft", method: "GET", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     saveDraft: { id: "saveDraft", method: "PUT", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     deleteDraft: { id: "deleteDraft", method: "DELETE", path: "/v1/worker/tasks/{task_id}/draft", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -6928,6 +7060,8 @@ export const OPERATIONS = {
     disputeRejection: { id: "disputeRejection", method: "POST", path: "/v1/worker/tasks/{task_id}/dispute", tags: ["Worker"], params: [{ name: "task_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     listUploadedEvidence: { id: "listUploadedEvidence", method: "GET", path: "/v1/worker/tasks/{task_id}/evidence", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     uploadEvidence: { id: "uploadEvidence", method: "POST", path: "/v1/worker/tasks/{task_id}/evidence", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }, { name: "name", in: "query" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "multipart/form-data", multipart: true }, security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    downloadUploadedEvidence: { id: "downloadUploadedEvidence", method: "GET", path: "/v1/worker/tasks/{task_id}/evidence/{evidence_id}", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }, { name: "evidence_id", in: "path" }], security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    deleteUploadedEvidence: { id: "deleteUploadedEvidence", method: "DELETE", path: "/v1/worker/tasks/{task_id}/evidence/{evidence_id}", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }, { name: "evidence_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listEvidence: { id: "listEvidence", method: "GET", path: "/v1/tasks/{task_id}/evidence", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     downloadEvidence: { id: "downloadEvidence", method: "GET", path: "/v1/tasks/{task_id}/evidence/{evidence_id}", tags: ["Evidence"], params: [{ name: "task_id", in: "path" }, { name: "evidence_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listApiKeys: { id: "listApiKeys", method: "GET", path: "/v1/api-keys", tags: ["API keys"], params: [{ name: "mode", in: "query" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -8822,4 +8956,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;

@@ -10,7 +10,8 @@ import './markdown.css';
 /** Signs that a text is Markdown. Other text is shown as it is. */
 const MARKS = /^(#{1,6} |[-*+] |\d+[.)] |>|```|\|.*\|)|\*\*\S|__\S|`[^`\n]+`|\[[^\]\n]+\]\(/m;
 
-export function Markdown({ text }: { text: string }) {
+/** @param isPlain without the switch to the plain text. */
+export function Markdown({ text, isPlain = false }: { text: string; isPlain?: boolean }) {
   const { markdown } = useShared();
   const [view, setView] = useState<'formatted' | 'plain'>('formatted');
   const [html, setHtml] = useState<{ of: string; html: string } | null>(null);
@@ -34,7 +35,7 @@ export function Markdown({ text }: { text: string }) {
       ) : (
         <div className="plain-text prose">{text}</div>
       )}
-      <div>
+      {!isPlain && (
         <Segmented
           label={markdown.view}
           value={view}
@@ -44,7 +45,7 @@ export function Markdown({ text }: { text: string }) {
             { value: 'plain', label: markdown.plain },
           ]}
         />
-      </div>
+      )}
     </div>
   );
 }

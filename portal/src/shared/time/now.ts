@@ -21,34 +21,42 @@ export function serverNow(): number {
 }
 
 interface Ticker {
-  listeners: Set<() => void>;
-  now: number;
-  timer: ReturnType<typeof setInterval> | undefined;
+  now: () => number;
+  subscribe: (listener: () => void) => () => void;
 }
 
 const tickers = new Map<number, Ticker>();
 
 /** Server time, renewed every `interval` ms. */
 export function useNow(interval: number): number {
-  const ticker = tickers.get(interval) ?? { listeners: new Set(), now: serverNow(), timer: undefined };
+  const ticker = tickers.get(interval) ?? makeTicker(interval);
   tickers.set(interval, ticker);
-  return useSyncExternalStore(
-    (listener) => subscribe(ticker, interval, listener),
-    () => ticker.now,
-  );
+  return useSyncExternalStore(ticker.subscribe, ticker.now);
 }
 
-function subscribe(ticker: Ticker, interval: number, listener: () => void): () => void {
-  ticker.listeners.add(listener);
-  ticker.now = serverNow();
-  ticker.timer ??= setInterval(() => {
-    ticker.now = serverNow();
-    for (const one of ticker.listeners) one();
-  }, interval);
-  return () => {
-    ticker.listeners.delete(listener);
-    if (ticker.listeners.size > 0) return;
-    clearInterval(ticker.timer);
-    ticker.timer = undefined;
+function makeTicker(interval: number): Ticker {
+  const listeners = new Set<() => void>();
+  let now = serverNow();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const tick = () => {
+    now = serverNow();
+    for (const listener of listeners) listener();
+  };
+  return {
+    // While nobody listens, nothing renews the time.
+    now: () => {
+      if (timer === undefined && serverNow() - now >= interval) now = serverNow();
+      return now;
+    },
+    subscribe: (listener) => {
+      listeners.add(listener);
+      timer ??= setInterval(tick, interval);
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size > 0) return;
+        clearInterval(timer);
+        timer = undefined;
+      };
+    },
   };
 }

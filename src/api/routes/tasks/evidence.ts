@@ -21,21 +21,31 @@ import {
   dropStaged,
   loadAllEvidence,
   loadEvidence,
+  removeEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
 import { evidencePath } from '../../../store/evidence/files.ts';
 import { FORM_BYTES, UPLOAD_BYTES } from '../../access/in-flight-limits.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { visibleTask } from '../../access/visible.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { wholeList } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, pageOf } from '../../http/schemas.ts';
-import { route, scope } from '../../route.ts';
+import { type Responses, route, scope } from '../../route.ts';
 import { readUpload } from '../../uploads/upload.ts';
 import * as schema from './evidence.schema.ts';
 
 const tag = 'Evidence';
+const OWN_FILE = '/v1/worker/tasks/{task_id}/evidence/{evidence_id}';
+const downloaded: Responses = {
+  200: {
+    description: 'The bytes, with the media type of the upload',
+    type: '*/*',
+    schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }),
+  },
+};
 
 export const evidenceRoutes = [
   route({
@@ -115,6 +125,47 @@ export const evidenceRoutes = [
   }),
   route({
     method: 'GET',
+    path: OWN_FILE,
+    access: { kind: 'worker' },
+    tag,
+    operationId: 'downloadUploadedEvidence',
+    summary: 'Download a file that I have uploaded',
+    description: 'The bytes as they were uploaded, always as an attachment.',
+    params: schema.EvidenceParams,
+    responses: downloaded,
+    async handler({ deps, principal, params }) {
+      const { task_id, evidence_id } = params;
+      await ownTask(deps.db, principal, task_id);
+      const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
+      const evidence = items.find((one) => one.evidence_id === evidence_id && isUploadOf(one, principal));
+      if (evidence === undefined) throw notFound();
+      return download(deps, principal.org_id, { ...evidence, task_id });
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: OWN_FILE,
+    access: { kind: 'worker' },
+    versioned: true,
+    tag,
+    operationId: 'deleteUploadedEvidence',
+    summary: 'Remove a file that I have uploaded',
+    description: 'While the task is accepted or started, unless a submission names the file.',
+    params: schema.EvidenceParams,
+    responses: { 204: { description: 'Removed' } },
+    errors: ['invalid_transition'],
+    async handler({ deps, principal, params, ifMatch, callerGuards, recordResponse }) {
+      await ownTask(deps.db, principal, params.task_id);
+      const of = { ...principal, ...params, callerGuards, ifVersion: ifMatch };
+      const code = await removeEvidence(deps.db, of, () => recordResponse({ status: 204 }));
+      if (code === null) return { status: 204 };
+      if (code === 'submitted')
+        throw new ApiError('invalid_transition', 'The file is part of a submission, so it stays.');
+      throw refusal(code);
+    },
+  }),
+  route({
+    method: 'GET',
     path: '/v1/tasks/{task_id}/evidence',
     access: scope('tasks:read'),
     tag,
@@ -138,36 +189,35 @@ export const evidenceRoutes = [
     summary: 'Download a file of a task',
     description: 'The bytes as they were uploaded, always as an attachment: treat them as untrusted.',
     params: schema.EvidenceParams,
-    responses: {
-      200: {
-        description: 'The bytes, with the media type of the upload',
-        type: '*/*',
-        schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }),
-      },
-    },
+    responses: downloaded,
     async handler({ deps, principal, params }) {
       const { task_id, evidence_id } = params;
       const { task } = await visibleTask(deps.db, principal, task_id);
       const all = await loadAllEvidence(deps.db, task);
       const evidence = all.find((one) => one.evidence_id === evidence_id);
       if (evidence === undefined) throw notFound();
-      const path = evidencePath(principal.org_id, evidence.task_id, evidence_id);
-      return {
-        status: 200,
-        content: () => deps.evidence.open(path, evidence.sha256),
-        headers: {
-          'Content-Type': evidence.media_type,
-          'Content-Length': String(evidence.bytes),
-          // RFC 6266; a name that is not ASCII is encoded by RFC 8187.
-          'Content-Disposition': attachment(evidence.name),
-          'Repr-Digest': `sha-256=:${Buffer.from(evidence.sha256, 'hex').toString('base64')}:`,
-          'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
-          'Cross-Origin-Resource-Policy': 'same-origin',
-        },
-      };
+      return download(deps, principal.org_id, evidence);
     },
   }),
 ];
+
+/** The bytes of a file. @param evidence with the task under which its bytes are stored. */
+function download(deps: ApiDeps, orgId: string, evidence: Evidence & { task_id: string }): HttpResponse {
+  const path = evidencePath(orgId, evidence.task_id, evidence.evidence_id);
+  return {
+    status: 200,
+    content: () => deps.evidence.open(path, evidence.sha256),
+    headers: {
+      'Content-Type': evidence.media_type,
+      'Content-Length': String(evidence.bytes),
+      // RFC 6266; a name that is not ASCII is encoded by RFC 8187.
+      'Content-Disposition': attachment(evidence.name),
+      'Repr-Digest': `sha-256=:${Buffer.from(evidence.sha256, 'hex').toString('base64')}:`,
+      'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
+      'Cross-Origin-Resource-Policy': 'same-origin',
+    },
+  };
+}
 
 function uploadResponse(evidence: Evidence): HttpResponse {
   return { status: 201, body: evidenceRef(evidence) };

@@ -1,0 +1,83 @@
+// Messages of forms that are made from a schema, in German.
+
+import type { forms as english } from '../en/forms.ts';
+import { plural } from '../format.ts';
+
+export const forms: typeof english = {
+  add: 'Hinzufügen',
+  addNamed: (name) => `${name} hinzufügen`,
+  removeNamed: (name) => `${name} entfernen`,
+  moveUp: (name) => `${name} nach oben`,
+  moveDown: (name) => `${name} nach unten`,
+  item: (position) => `Eintrag ${position}`,
+  items: plural('de', { one: '# Eintrag', other: '# Einträge' }),
+  noItems: 'Noch keine Einträge.',
+  choose: 'Auswählen …',
+  noAnswer: 'Keine Antwort',
+  clear: 'Zurücksetzen',
+  kindOfAnswer: 'Art der Antwort',
+  entryName: 'Name des neuen Eintrags',
+  entryNameRefused: 'So darf ein Eintrag nicht heißen.',
+  entryNameTaken: 'Einen Eintrag mit diesem Namen gibt es schon.',
+  valueKinds: {
+    text: 'Text',
+    number: 'Zahl',
+    boolean: 'Ja oder nein',
+    list: 'Liste',
+    object: 'Mehrere Felder',
+    nothing: 'Nichts',
+    any: 'JSON',
+  },
+  option: (position) => `Möglichkeit ${position}`,
+  given: 'Das ist vorgegeben:',
+  json: 'Als JSON, zum Beispiel {"name": "Wert"}, [1, 2] oder "Text".',
+  answer: 'Ihre Antwort',
+  range: (min, max) => `Von ${min} bis ${max}.`,
+  atLeast: (min) => `Mindestens ${min}.`,
+  atMost: (max) => `Höchstens ${max}.`,
+  wholeNumber: 'Eine ganze Zahl.',
+  charactersLeft: plural('de', { one: 'noch # Zeichen', other: 'noch # Zeichen' }),
+  timeZone: (name) => `In Ihrer Zeitzone, ${name}.`,
+  formats: {
+    email: 'Eine E-Mail-Adresse wie name@example.com.',
+    uri: 'Eine vollständige Adresse wie https://example.com.',
+  },
+  faults: {
+    required: 'Beantworten Sie das.',
+    minimum: (limit) => `Geben Sie ${limit} oder mehr ein.`,
+    maximum: (limit) => `Geben Sie ${limit} oder weniger ein.`,
+    exclusiveMinimum: (limit) => `Geben Sie mehr als ${limit} ein.`,
+    exclusiveMaximum: (limit) => `Geben Sie weniger als ${limit} ein.`,
+    multipleOf: (step) => `Geben Sie ein Vielfaches von ${step} ein.`,
+    minLength: plural('de', {
+      one: 'Schreiben Sie mindestens # Zeichen.',
+      other: 'Schreiben Sie mindestens # Zeichen.',
+    }),
+    maxLength: plural('de', {
+      one: 'Schreiben Sie höchstens # Zeichen.',
+      other: 'Schreiben Sie höchstens # Zeichen.',
+    }),
+    minItems: plural('de', {
+      one: 'Fügen Sie mindestens # Eintrag hinzu.',
+      other: 'Fügen Sie mindestens # Einträge hinzu.',
+    }),
+    maxItems: plural('de', {
+      one: 'Behalten Sie höchstens # Eintrag.',
+      other: 'Behalten Sie höchstens # Einträge.',
+    }),
+    uniqueItems: 'Jeder Eintrag darf nur einmal vorkommen.',
+    pattern: 'Das hat nicht die verlangte Form.',
+    formats: {
+      email: 'Geben Sie eine E-Mail-Adresse wie name@example.com ein.',
+      uri: 'Geben Sie eine vollständige Adresse wie https://example.com ein.',
+      date: 'Geben Sie ein Datum ein.',
+      time: 'Geben Sie eine Uhrzeit ein.',
+      'date-time': 'Geben Sie Datum und Uhrzeit ein.',
+    },
+    type: 'Diese Art von Antwort ist nicht verlangt.',
+    choose: 'Wählen Sie eine der Möglichkeiten.',
+    notNumber: 'Geben Sie eine Zahl ein.',
+    notJson: 'Das ist noch kein gültiges JSON.',
+    other: 'Diese Antwort wird nicht angenommen.',
+  },
+};
