@@ -81,17 +81,13 @@ export function OfferCard({ offer, isFirst }: { offer: Offer; isFirst: boolean }
           look="primary"
           icon="check"
           busy={accepting.isBusy}
-          aria-label={text.offers.acceptNamed(task.title)}
+          label={text.offers.acceptNamed(task.title)}
           onClick={accepting.run}
         >
           {text.offers.accept}
           {isFirst && <Key name="a" />}
         </Button>
-        <Button
-          icon="close"
-          aria-label={text.offers.declineNamed(task.title)}
-          onClick={() => setDeclining(true)}
-        >
+        <Button icon="close" label={text.offers.declineNamed(task.title)} onClick={() => setDeclining(true)}>
           {text.offers.decline}
           {isFirst && <Key name="d" />}
         </Button>

@@ -93,6 +93,8 @@ export class FormStore {
   set(pointer: string, value: unknown): void {
     this.#value = withValueAt(this.#value, pointer, value);
     this.#forgetBelow(this.#refused, pointer);
+    // At once, so that the form does not move under the pointer a moment later.
+    this.#forgetBelow(this.#hints, pointer);
     this.#edited();
   }
 

@@ -19,6 +19,8 @@ interface Kept extends Answers {
   version: number;
   /** Whether the server has them. */
   isSent: boolean;
+  /** What was last sent, whose answer may have been lost with the page. */
+  attempt: Omit<Answers, 'form'> & { value: unknown };
 }
 
 const SEND_DELAY = 1000;
@@ -34,6 +36,7 @@ export class DraftKeeper {
   #answers: Answers;
   #version: number;
   #isSent = true;
+  #attempt: Kept['attempt'] | null = null;
   #isSending = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
@@ -57,7 +60,9 @@ export class DraftKeeper {
     if (isNewer) {
       this.#answers = { form: kept.form, notes: kept.notes };
       this.#isSent = false;
-      if (draft.version > kept.version && !this.#isAs(draft)) this.#conflictWith(draft);
+      this.#attempt = kept.attempt ?? null;
+      if (draft.version > kept.version && !this.#isAs(draft) && !this.#isAttempt(draft))
+        this.#conflictWith(draft);
       else this.#schedule(0);
     } else {
       const texts = kept !== null && kept.version === draft.version ? kept.form : emptyAnswers().form;
@@ -139,6 +144,8 @@ export class DraftKeeper {
     this.#isSending = true;
     const sent = this.#answers;
     this.#setStatus('saving');
+    this.#attempt = { value: sent.form.value, notes: sent.notes };
+    this.#keep();
     try {
       const saved = await api.worker.saveDraft(this.#taskId, bodyOf(sent), {
         headers: { 'If-Match': `"${this.#version}"` },
@@ -165,10 +172,11 @@ export class DraftKeeper {
     if (error.status === 404 || error.status === 409) this.#isClosed = true;
     if (error.status !== 412) return;
     const draft = await api.worker.getDraft(this.#taskId);
-    if (!this.#isAs(draft)) return this.#conflictWith(draft);
+    if (!this.#isAs(draft) && !this.#isAttempt(draft)) return this.#conflictWith(draft);
     // An earlier attempt was saved, but its answer did not arrive.
     this.#version = draft.version;
-    this.#isSent = true;
+    this.savedAt = draft.saved_at;
+    this.#isSent = this.#isAs(draft);
     this.#keep();
     this.#setStatus('saved');
   }
@@ -177,13 +185,18 @@ export class DraftKeeper {
     return isSame(output, this.#answers.form.value) && notes === this.#answers.notes;
   }
 
+  #isAttempt({ output, notes = '' }: Draft): boolean {
+    return isSame(output, this.#attempt?.value) && notes === this.#attempt?.notes;
+  }
+
   #conflictWith(draft: Draft): void {
     this.other = draft;
     this.#setStatus('conflict');
   }
 
   #keep(): void {
-    const kept: Kept = { ...this.#answers, version: this.#version, isSent: this.#isSent };
+    const attempt = this.#attempt ?? { value: undefined, notes: '' };
+    const kept: Kept = { ...this.#answers, version: this.#version, isSent: this.#isSent, attempt };
     try {
       localStorage.setItem(this.#key, JSON.stringify(kept));
     } catch {
