@@ -62,7 +62,8 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       executablePath: CHROMIUM,
       args: ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream'],
     });
-  });
+    // A busy machine needs long to start a browser.
+  }, 120_000);
   afterAll(async () => {
     await browser?.close();
     await given.api?.close();
