@@ -65,6 +65,9 @@ const BODIES: Record<string, unknown> = {
   'PUT /v1/task-types/{name}': { title: 'changed' },
   'PATCH /v1/worker': { availability: 'away' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: 'done' },
+  'POST /v1/worker/notification-channels': { kind: 'slack', url: URL },
+  'PATCH /v1/worker/notification-channels/{channel_id}': { enabled: false },
+  'POST /v1/worker/notification-channels/{channel_id}/confirm': { code: '000000' },
   'POST /v1/tasks/{task_id}/messages': { text: 'x' },
   'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
@@ -101,6 +104,7 @@ const others: Record<string, string> = {};
 
 beforeAll(async () => {
   const same = {
+    notices: { mail: { url: 'smtp://127.0.0.1:9', from: 'x@example.com' } },
     prefix: freshPrefix(),
     sealer: createSealer([randomBytes(32)]),
     webhookAllowedNetworks: ['127.0.0.0/8'],
@@ -263,6 +267,16 @@ function messageOf(kind: 'worker' | 'requester', id: string): Command {
   return { name: 'message', message_id, author: { kind, id }, text: 'x', is_question: false, answers: null };
 }
 
+/** A notification channel of the worker, as the route takes it: only an e-mail address is confirmed. */
+async function channelFor(
+  name: string,
+  client: { post<T>(path: string, body: unknown): Promise<T> },
+): Promise<string> {
+  const isConfirmed = /(confirm|send-code)$/.test(name);
+  const channel = isConfirmed ? { kind: 'email', address: 'x@example.com' } : { kind: 'slack', url: URL };
+  return (await client.post<{ channel_id: string }>('/v1/worker/notification-channels', channel)).channel_id;
+}
+
 /** A task of the worker, as the route takes it. */
 async function taskFor(name: string, worker_id: string): Promise<{ task_id: string; offer_id: string }> {
   const offered = await offerTo(db, await addTask(db, org.org_id), [worker_id]);
@@ -303,6 +317,7 @@ describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
     async (what) => {
       const { worker_id, client } = await createTestWorker(direct, org.client);
       const ids: Record<string, string> = await taskFor(name, worker_id);
+      if (name.includes('{channel_id}')) ids.channel_id = await channelFor(name, client);
       const near = pinched.client(client.credential);
       await near.get('/v1/worker');
       const keys = orgKeysOf(direct.prefix, org.org_id);
@@ -312,6 +327,7 @@ describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
           direct.redis.hgetall(keys.evidence(ids.task_id ?? '')),
           direct.redis.hgetall(keys.draft(ids.task_id ?? '')),
           direct.redis.hgetall(keys.worker(worker_id)),
+          direct.redis.hgetall(keys.notificationChannels(worker_id)),
           direct.redis.xlen(keys.outbox),
         ]);
       let before: unknown;

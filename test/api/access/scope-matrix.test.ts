@@ -72,6 +72,7 @@ beforeAll(async () => {
     ...confinedTo,
     email: 'x@example.com',
   });
+  const { channel_id } = await started.person.client.post<{ channel_id: string }>(CHANNELS, CHANNEL);
   const { issuer_id } = await owner.client.post<{ issuer_id: string }>('/v1/issuers', {
     ...ISSUER,
     pools: [started.poolId],
@@ -86,6 +87,7 @@ beforeAll(async () => {
     client_id,
     member_id,
     issuer_id,
+    channel_id,
     name: 'matrix_type',
     bulk_action_id: await bulkActionOf(owner.client),
     redelivery_id: await redeliveryOf(owner.client),
@@ -172,6 +174,8 @@ async function bulkActionOf(client: Client): Promise<string> {
   return (await client.post<{ bulk_action_id: string }>('/v1/bulk-actions', body)).bulk_action_id;
 }
 
+const CHANNELS = '/v1/worker/notification-channels';
+const CHANNEL = { kind: 'slack', url: NOBODY_LISTENS };
 const REPLAY = { since: '2020-01-01T00:00:00Z' };
 const ISSUER = {
   name: 'x',
@@ -202,6 +206,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/webhook-endpoints/{endpoint_id}/replay': REPLAY,
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: { seen: true } },
+  [`POST ${CHANNELS}`]: CHANNEL,
+  [`POST ${CHANNELS}/{channel_id}/confirm`]: { code: '123456' },
   'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },
   'POST /v1/oauth-clients': { name: 'x', scopes: ['oauth:write'] },
   'POST /v1/members': { email: 'y@example.com', name: 'x', scopes: ['members:write'] },

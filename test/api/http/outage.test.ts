@@ -100,6 +100,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/worker/tasks/{task_id}/submit': { output: {} },
   'POST /v1/worker/session': { link: LINK },
   'POST /console/session': { link: LINK },
+  'POST /v1/worker/notification-channels': { kind: 'slack', url: 'https://hooks.example.com/x' },
+  'POST /v1/worker/notification-channels/{channel_id}/confirm': { code: '123456' },
   'POST /v1/api-keys': { name: 'x', scopes: ['tasks:read'] },
   'POST /v1/oauth-clients': { name: 'x', scopes: ['tasks:read'] },
   'POST /v1/members': { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] },

@@ -1413,6 +1413,10 @@ export type CreateSignInLinkHeaders = {
      * @maxLength 257
      */
     "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
 };
 
 export type CreateSignInLinkResponseHeaders = {
@@ -1462,6 +1466,13 @@ export type EndWorkerSessionsPath = {
     worker_id: string;
 };
 
+export type EndWorkerSessionsHeaders = {
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
 export type EndWorkerSessionsResponseHeaders = {
     requestId?: string;
     ratelimit?: string;
@@ -1470,6 +1481,7 @@ export type EndWorkerSessionsResponseHeaders = {
 
 export type EndWorkerSessionsVariables = {
     path: EndWorkerSessionsPath;
+    headers?: EndWorkerSessionsHeaders;
 };
 
 export type GetWorkerSessionResult = WorkerSession;
@@ -4273,6 +4285,13 @@ export type EndMemberSessionsPath = {
     member_id: string;
 };
 
+export type EndMemberSessionsHeaders = {
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
 export type EndMemberSessionsResponseHeaders = {
     requestId?: string;
     ratelimit?: string;
@@ -4281,6 +4300,7 @@ export type EndMemberSessionsResponseHeaders = {
 
 export type EndMemberSessionsVariables = {
     path: EndMemberSessionsPath;
+    headers?: EndMemberSessionsHeaders;
 };
 
 export type GetConsoleSessionResult = ConsoleSession;
@@ -5486,6 +5506,7 @@ export type Ops = {
     endWorkerSessions: {
         args: {
             path: EndWorkerSessionsPath;
+            headers?: EndWorkerSessionsHeaders;
         };
         result: Result<EndWorkerSessionsResult, EndWorkerSessionsError>;
         mode: "result";
@@ -6671,6 +6692,7 @@ export type Ops = {
     endMemberSessions: {
         args: {
             path: EndMemberSessionsPath;
+            headers?: EndMemberSessionsHeaders;
         };
         result: Result<EndMemberSessionsResult, EndMemberSessionsError>;
         mode: "result";
@@ -7017,9 +7039,9 @@ export const OPERATIONS = {
     drainWorker: { id: "drainWorker", method: "POST", path: "/v1/workers/{worker_id}/drain", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     createWorkerToken: { id: "createWorkerToken", method: "POST", path: "/v1/workers/{worker_id}/tokens", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     revokeWorkerTokens: { id: "revokeWorkerTokens", method: "DELETE", path: "/v1/workers/{worker_id}/tokens", tags: ["Workers"], params: [{ name: "worker_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    createSignInLink: { id: "createSignInLink", method: "POST", path: "/v1/workers/{worker_id}/sign-in-links", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    createSignInLink: { id: "createSignInLink", method: "POST", path: "/v1/workers/{worker_id}/sign-in-links", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     listWorkerSessions: { id: "listWorkerSessions", method: "GET", path: "/v1/workers/{worker_id}/sessions", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    endWorkerSessions: { id: "endWorkerSessions", method: "DELETE", path: "/v1/workers/{worker_id}/sessions", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    endWorkerSessions: { id: "endWorkerSessions", method: "DELETE", path: "/v1/workers/{worker_id}/sessions", tags: ["Sign-in"], params: [{ name: "worker_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getWorkerSession: { id: "getWorkerSession", method: "GET", path: "/v1/worker/session", tags: ["Sign-in"], security: [[{ scheme: "worker_session", kind: "apiKey", name: "__Host-biolayer-worker", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     signInWorker: { id: "signInWorker", method: "POST", path: "/v1/worker/session", tags: ["Sign-in"], body: { contentType: "application/json" }, responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
     signOutWorker: { id: "signOutWorker", method: "DELETE", path: "/v1/worker/session", tags: ["Sign-in"], responseKind: "void", security: [[{ scheme: "worker_session", kind: "apiKey", name: "__Host-biolayer-worker", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -7105,7 +7127,7 @@ export const OPERATIONS = {
     deleteMember: { id: "deleteMember", method: "DELETE", path: "/v1/members/{member_id}", tags: ["Members"], params: [{ name: "member_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     updateMember: { id: "updateMember", method: "PATCH", path: "/v1/members/{member_id}", tags: ["Members"], params: [{ name: "member_id", in: "path" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listMemberSessions: { id: "listMemberSessions", method: "GET", path: "/v1/members/{member_id}/sessions", tags: ["Sign-in"], params: [{ name: "member_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    endMemberSessions: { id: "endMemberSessions", method: "DELETE", path: "/v1/members/{member_id}/sessions", tags: ["Sign-in"], params: [{ name: "member_id", in: "path" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    endMemberSessions: { id: "endMemberSessions", method: "DELETE", path: "/v1/members/{member_id}/sessions", tags: ["Sign-in"], params: [{ name: "member_id", in: "path" }, { name: "If-Match", in: "header" }], responseKind: "void", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getConsoleSession: { id: "getConsoleSession", method: "GET", path: "/console/session", tags: ["Sign-in"], security: [[{ scheme: "console_session", kind: "apiKey", name: "__Host-biolayer-console", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     signInMember: { id: "signInMember", method: "POST", path: "/console/session", tags: ["Sign-in"], body: { contentType: "application/json" }, responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
     signOutMember: { id: "signOutMember", method: "DELETE", path: "/console/session", tags: ["Sign-in"], responseKind: "void", security: [[{ scheme: "console_session", kind: "apiKey", name: "__Host-biolayer-console", in: "cookie" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },

@@ -9,6 +9,7 @@ import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { requirePermissionsOf } from '../../access/grants.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { MemberParams, visibleMember } from './members.ts';
 import { SessionPage, sessionList } from './sessions.schema.ts';
@@ -35,6 +36,7 @@ export const memberSessionRoutes = [
     method: 'DELETE',
     path: '/v1/members/{member_id}/sessions',
     access: liveScope('members:write'),
+    versioned: true,
     tag,
     operationId: 'endMemberSessions',
     summary: 'Sign a member out everywhere',
@@ -42,11 +44,12 @@ export const memberSessionRoutes = [
       'Ends all sessions and unused sign-in links, at once, with open streams. Access tokens of clients that act for the member stay.',
     params: MemberParams,
     responses: { 204: { description: 'Signed out' } },
-    async handler({ deps, principal, actor, params, credentialGuards }) {
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
         const member = await visibleMember(deps, principal, params.member_id);
         requirePermissionsOf(principal, member);
+        requireVersion(member.version, ifMatch);
         const owner = ownerOf(member);
         const { sessions, links, ...ended } = await endSessions(deps.db, owner);
         if (sessions + links === 0) return { status: 204 };

@@ -18,6 +18,7 @@ import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { asLoaded } from '../../../store/workers/workers.ts';
 import { changeableWorker, visibleWorker } from '../../access/visible.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { closed, text, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { SessionPage, sessionList } from '../identity/sessions.schema.ts';
@@ -31,6 +32,7 @@ export const workerAccessRoutes = [
     method: 'POST',
     path: '/v1/workers/{worker_id}/sign-in-links',
     access: scope('workers:write'),
+    versioned: true,
     tag,
     operationId: 'createSignInLink',
     summary: 'Create a sign-in link for a worker',
@@ -57,7 +59,9 @@ export const workerAccessRoutes = [
         }),
       },
     },
-    async handler({ deps, principal, actor, params, body, origin, recordResponse, credentialGuards }) {
+    async handler(call) {
+      const { deps, principal, actor, params, body, ifMatch, origin, recordResponse, credentialGuards } =
+        call;
       const { text: link, hash } = newCredential('bll_', principal.org_id);
       const expires_at = deps.db.clock.now() + 1000 * (body.expires_in_seconds ?? LINK_LIFE_SECONDS);
       const url = `${origin()}/work/sign-in#${link}`;
@@ -65,6 +69,7 @@ export const workerAccessRoutes = [
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps.db, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
         const { org_id, worker_id, incarnation } = worker;
         const writes = await linkWrites(
           deps.db,
@@ -109,6 +114,7 @@ export const workerAccessRoutes = [
     method: 'DELETE',
     path: '/v1/workers/{worker_id}/sessions',
     access: scope('workers:write'),
+    versioned: true,
     tag,
     operationId: 'endWorkerSessions',
     summary: 'Sign a worker out everywhere',
@@ -116,10 +122,11 @@ export const workerAccessRoutes = [
       'Ends all sessions and unused sign-in links, at once, with open streams. Tokens of the worker stay.',
     params: WorkerParams,
     responses: { 204: { description: 'Signed out' } },
-    async handler({ deps, principal, actor, params, credentialGuards }) {
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps.db, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
         const owner = ownerOf(worker);
         const { sessions, links, ...ended } = await endSessions(deps.db, owner);
         if (sessions + links === 0) return { status: 204 };
