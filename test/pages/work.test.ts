@@ -123,18 +123,15 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
   );
 
   it('declines an offer with a reason', async () => {
-    const { page, poolId, person, faults } = await signInWorker(pages, DESKTOP, 'available');
+    const { page, poolId, faults } = await signInWorker(pages, DESKTOP, 'available');
     const { task_id } = await createTask(poolId);
     await page.getByRole('button', { name: 'Decline: Check the north gate' }).click();
     const dialog = page.getByRole('dialog', { name: 'Decline this offer' });
     await dialog.getByLabel('Why?').fill('I am on the other side of town.');
     await dialog.getByRole('button', { name: 'Decline' }).click();
     await page.getByText('Declined. The task is offered to someone else.').waitFor();
-    const { data } = await pages.org.client.get<{ data: { type: string; data: { reason?: string } }[] }>(
-      `/v1/tasks/${task_id}/events`,
-    );
-    expect(data.map((one) => one.data.reason)).toContain('I am on the other side of town.');
-    expect(person.worker_id).not.toBe('');
+    const { data } = await pages.org.client.get<{ data: unknown[] }>(`/v1/tasks/${task_id}/events`);
+    expect(JSON.stringify(data)).toContain('I am on the other side of town.');
     expect(faults).toEqual([]);
     await page.context().close();
   });

@@ -77,18 +77,14 @@ export function OfferCard({ offer, isFirst }: { offer: Offer; isFirst: boolean }
       </div>
       <TaskFacts task={task} />
       <div className="row offer-actions">
-        <Button
-          look="primary"
-          icon="check"
-          busy={accepting.isBusy}
-          label={text.offers.acceptNamed(task.title)}
-          onClick={accepting.run}
-        >
+        <Button look="primary" icon="check" busy={accepting.isBusy} onClick={accepting.run}>
           {text.offers.accept}
+          <span className="visually-hidden">: {task.title}</span>
           {isFirst && <Key name="a" />}
         </Button>
         <Button icon="close" label={text.offers.declineNamed(task.title)} onClick={() => setDeclining(true)}>
           {text.offers.decline}
+          <span className="visually-hidden">: {task.title}</span>
           {isFirst && <Key name="d" />}
         </Button>
       </div>

@@ -32,8 +32,6 @@ export const work: typeof english = {
     timeLeft: 'Verbleibende Zeit für die Antwort:',
     accept: 'Annehmen',
     decline: 'Ablehnen',
-    acceptNamed: (title) => `Annehmen: ${title}`,
-    declineNamed: (title) => `Ablehnen: ${title}`,
     arrived: (title) => `Neues Angebot: ${title}`,
     gone: 'Dieses Angebot ist beendet. Vielleicht war jemand anderes schneller.',
     declined: 'Abgelehnt. Die Aufgabe wird jemand anderem angeboten.',

@@ -30,8 +30,6 @@ export const work = {
     timeLeft: 'Time left to answer:',
     accept: 'Accept',
     decline: 'Decline',
-    acceptNamed: (title: string) => `Accept: ${title}`,
-    declineNamed: (title: string) => `Decline: ${title}`,
     arrived: (title: string) => `New offer: ${title}`,
     gone: 'This offer has ended. Another person may have been quicker.',
     declined: 'Declined. The task is offered to someone else.',
