@@ -82,7 +82,7 @@ export function OfferCard({ offer, isFirst }: { offer: Offer; isFirst: boolean }
           <span className="visually-hidden">: {task.title}</span>
           {isFirst && <Key name="a" />}
         </Button>
-        <Button icon="close" label={text.offers.declineNamed(task.title)} onClick={() => setDeclining(true)}>
+        <Button icon="close" onClick={() => setDeclining(true)}>
           {text.offers.decline}
           <span className="visually-hidden">: {task.title}</span>
           {isFirst && <Key name="d" />}
