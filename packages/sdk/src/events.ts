@@ -2,6 +2,7 @@
 
 import { ApiError, ConnectionError } from './errors.ts';
 import type { FeedEvent, OperationId, StreamEventsQuery, WorkerFeedStreamEvent } from './generated/client.ts';
+import { pause } from './pause.ts';
 import type { RequestOptions, Transport } from './transport.ts';
 
 /** An event of a stream. */
@@ -70,18 +71,4 @@ export async function* follow<Event extends StreamEvent<unknown>>(
     failures += 1;
     await pause(Math.min(RECONNECT_DELAY * 2 ** (failures - 1), LONGEST_DELAY), options.signal);
   }
-}
-
-/** Waits for up to `ms`, with jitter, or until the signal aborts. */
-export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms / 2 + (Math.random() * ms) / 2);
-    if (signal?.aborted === true) end();
-    else signal?.addEventListener('abort', end);
-  });
 }

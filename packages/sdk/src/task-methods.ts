@@ -9,10 +9,10 @@ import {
   TimeoutError,
   WaitTimeoutError,
 } from './errors.ts';
-import { pause } from './events.ts';
 import type { CreateTaskBody, Task } from './generated/client.ts';
 import { type Resource, resource } from './methods.ts';
 import { type CompletedTask, type OutputOf, withValidOutput } from './output.ts';
+import { pause } from './pause.ts';
 import { RESOURCES } from './resources.ts';
 import type { RequestOptions, Transport } from './transport.ts';
 
