@@ -20,11 +20,10 @@ import {
   type BulkOutcome,
   type BulkReason,
   counted,
-  hasEnded,
   MAX_FAILURES,
   restAfterStep,
 } from '../../state/bulk/bulk-action.ts';
-import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
+import { endedRun, hasEnded, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { elided } from '../../state/text/text.ts';
 import {

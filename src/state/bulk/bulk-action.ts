@@ -83,11 +83,6 @@ const BULK_RATE = 100;
 /** Shortest pause between two steps, ms. */
 const SHORTEST = 20;
 
-/** Whether it has ended. */
-export function hasEnded({ status }: Pick<BulkAction, 'status'>): boolean {
-  return status !== 'pending' && status !== 'running';
-}
-
 /** The bulk action after it has dealt with a task. */
 export function counted(before: BulkAction, taskId: string, outcome: BulkOutcome, now: number): BulkAction {
   return {

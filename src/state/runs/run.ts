@@ -23,6 +23,11 @@ export function restFor(items: number, rate: number, running: number): number {
   return Math.ceil((items * 1000 * Math.max(1, running)) / rate);
 }
 
+/** Whether the run has ended, in whichever way. */
+export function hasEnded({ status }: Pick<Run, 'status'>): boolean {
+  return status !== 'pending' && status !== 'running';
+}
+
 /** The run, ended with this status. */
 export function endedRun<R extends Run>(run: R, status: R['status'], reason: R['reason'], now: number): R {
   return { ...run, status, reason, version: run.version + 1, updated_at: now, finished_at: now };

@@ -5,12 +5,10 @@ import {
   ACTION_SCOPES,
   type BulkAction,
   type BulkFailure,
-  hasEnded,
   MAX_RUNNING,
   type Selection,
   type TaskAction,
 } from '../../../state/bulk/bulk-action.ts';
-import { endedRun } from '../../../state/runs/run.ts';
 import type { FieldError } from '../../../state/text/field-error.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -36,12 +34,12 @@ import { page } from '../../../store/redis/lists.ts';
 import { maySee } from '../../access/grants.ts';
 import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, invalid, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { anyScope, route } from '../../route.ts';
+import { cancelRun } from '../runs/cancel-run.ts';
 import { taskPatch } from '../tasks/supervision.ts';
 import { referenceErrors, timeErrors } from '../tasks/task-input.ts';
 import { BulkActionCreate, BulkActionParams, BulkActionView, BulkPreview } from './bulk-actions.schema.ts';
@@ -157,24 +155,17 @@ export const bulkActionRoutes = [
     bodyOptional: true,
     responses: BULK_ACTION,
     errors: ['invalid_transition'],
-    async handler({ deps: { db }, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
-      return updateWithRetry('bulk action', async () => {
-        const callerGuards = await credentialGuards();
-        const before = await visibleBulkAction(db, principal, params.bulk_action_id);
-        requireVersion(before.version, ifMatch);
-        if (hasEnded(before))
-          throw new ApiError('invalid_transition', `The bulk action is already ${before.status}.`);
-        const after = endedRun(before, 'cancelled', null, db.clock.now());
-        const response = { status: 200, body: await loadedView(db, after) };
-        const { org_id, bulk_action_id, matched, done } = after;
-        const auditEvent = {
-          ...newAuditEvent(actor, 'bulk_action.cancelled', 'bulk_action', bulk_action_id),
+    handler: (call) =>
+      cancelRun(call, {
+        noun: 'bulk action',
+        load: () => visibleBulkAction(call.deps.db, call.principal, call.params.bulk_action_id),
+        endWrites,
+        auditEvent: ({ bulk_action_id, matched, done }) => ({
+          ...newAuditEvent(call.actor, 'bulk_action.cancelled', 'bulk_action', bulk_action_id),
           data: { matched, done },
-        };
-        const whole = merge(callerGuards, endWrites(db, before, after), recordResponse(response));
-        return (await commitAudited(db, org_id, auditEvent, whole)) ? response : CONFLICT;
-      });
-    },
+        }),
+        view: (after) => loadedView(call.deps.db, after),
+      }),
   }),
 ];
 

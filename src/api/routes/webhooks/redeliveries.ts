@@ -2,7 +2,6 @@
 // replays, one at a time for an org.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { endedRun } from '../../../state/runs/run.ts';
 import { timeOf, timestamp } from '../../../state/text/time.ts';
 import type { AnyReplay, Redelivery } from '../../../state/webhooks/replay.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -25,12 +24,12 @@ import {
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
+import { cancelRun } from '../runs/cancel-run.ts';
 import { RedeliveryParams, RedeliveryStart, RedeliveryView } from './replays.schema.ts';
 import { begun, progressView, rangeErrors } from './replays.ts';
 
@@ -68,13 +67,13 @@ export const redeliveryRoutes = [
         const redelivery = newRedelivery(principal, body, actor, deps.db.clock.now());
         const { replay_id, since, until, letters } = redelivery;
         const headers = { Location: `${PATH}/${replay_id}` };
-        const answer = { status: 202, body: view(redelivery), headers };
+        const response = { status: 202, body: view(redelivery), headers };
         const auditEvent = {
           ...newAuditEvent(actor, 'redelivery.started', 'redelivery', replay_id),
           data: { ...letters, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = merge(callerGuards, startWrites(deps.db, redelivery, old), recordResponse(answer));
-        return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? answer : CONFLICT;
+        const whole = merge(callerGuards, startWrites(deps.db, redelivery, old), recordResponse(response));
+        return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? response : CONFLICT;
       });
     },
   }),
@@ -128,24 +127,17 @@ export const redeliveryRoutes = [
     bodyOptional: true,
     responses: REDELIVERY,
     errors: ['invalid_transition'],
-    async handler({ deps, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
-      return updateWithRetry('redelivery', async () => {
-        const callerGuards = await credentialGuards();
-        const before = await visibleRedelivery(deps, principal, params.redelivery_id);
-        requireVersion(before.version, ifMatch);
-        const { org_id, replay_id, status } = before;
-        if (status !== 'running')
-          throw new ApiError('invalid_transition', `The redelivery is already ${status}.`);
-        const after = endedRun(before, 'cancelled', null, deps.db.clock.now());
-        const answer = { status: 200, body: view(after) };
-        const auditEvent = {
-          ...newAuditEvent(actor, 'redelivery.cancelled', 'redelivery', replay_id),
-          data: { sent: after.sent },
-        };
-        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordResponse(answer));
-        return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? answer : CONFLICT;
-      });
-    },
+    handler: (call) =>
+      cancelRun<Redelivery>(call, {
+        noun: 'redelivery',
+        load: () => visibleRedelivery(call.deps, call.principal, call.params.redelivery_id),
+        endWrites,
+        auditEvent: ({ replay_id, sent }) => ({
+          ...newAuditEvent(call.actor, 'redelivery.cancelled', 'redelivery', replay_id),
+          data: { sent },
+        }),
+        view,
+      }),
   }),
 ];
 

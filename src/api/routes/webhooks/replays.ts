@@ -2,7 +2,6 @@
 // run it.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { endedRun } from '../../../state/runs/run.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { AnyReplay, Replay } from '../../../state/webhooks/replay.ts';
@@ -24,12 +23,12 @@ import {
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
+import { cancelRun } from '../runs/cancel-run.ts';
 import { EndpointParams } from './endpoints.schema.ts';
 import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
 
@@ -134,25 +133,17 @@ export const replayRoutes = [
     bodyOptional: true,
     responses: REPLAY,
     errors: ['invalid_transition'],
-    async handler({ deps, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
-      return updateWithRetry('replay', async () => {
-        const callerGuards = await credentialGuards();
-        const before = await visibleReplay(deps, principal, params);
-        requireVersion(before.version, ifMatch);
-        const { org_id, endpoint_id, replay_id, status } = before;
-        if (status !== 'running')
-          throw new ApiError('invalid_transition', `The replay is already ${status}.`);
-        const after = endedRun(before, 'cancelled', null, deps.db.clock.now());
-        const response = { status: 200, body: replayView(after) };
-        const auditEvent = {
-          ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
-          data: { replay_id, sent: after.sent },
-        };
-        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordResponse(response));
-        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return response;
-        return CONFLICT;
-      });
-    },
+    handler: (call) =>
+      cancelRun<Replay>(call, {
+        noun: 'replay',
+        load: () => visibleReplay(call.deps, call.principal, call.params),
+        endWrites,
+        auditEvent: ({ endpoint_id, replay_id, sent }) => ({
+          ...newAuditEvent(call.actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, sent },
+        }),
+        view: replayView,
+      }),
   }),
 ];
 
