@@ -1,19 +1,16 @@
 // The read side of a redelivery of dead letters. It walks the org's part of the list of exhausted deliveries.
 
 import { maySeePool } from '../../state/access/permission.ts';
-import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf } from '../../state/tasks/task.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
 import type { Redelivery } from '../../state/webhooks/replay.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
-import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
-import { loadEvent } from '../tasks/tasks.ts';
-import { requireDelivery } from './deliveries.ts';
-import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
+import { nullIfUnreadable } from '../redis/unreadable.ts';
+import { type DeliveryTarget, readListed } from './delivery-target.ts';
 import { allEndpoints } from './endpoints.ts';
-import { type Found, MAX_EXAMINED, taken, type Walk } from './replay-walk.ts';
+import { loadWithEvent, MAX_EXAMINED, type Seen, taken, type Walk } from './replay-walk.ts';
 
 /** Walks on from the cursor until `most` dead letters are found or the batch is examined. Writes nothing. */
 export async function walkDeadLetters(db: Db, redelivery: Redelivery, most: number): Promise<Walk> {
@@ -47,25 +44,18 @@ async function examine(
   { letters }: Redelivery,
   target: DeliveryTarget,
   endpoints: readonly Endpoint[],
-): Promise<(Found & { isSent: boolean }) | null> {
+): Promise<Seen | null> {
   const { callback_url, endpoint_id, pools } = letters;
   if (endpoint_id !== null && target.endpoint_id !== endpoint_id) return null;
   if (callback_url !== null && target.endpoint_id !== undefined) return null;
-  const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
-  const [stored, about] = await Promise.all([
-    fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
-    loadEvent(db, target.org_id, target.task_id, target.sequence),
-  ]);
-  if (about === null) return null;
-  const { task, event } = about;
+  const loaded = await loadWithEvent(db, target);
+  if (loaded === null) return null;
+  const { task, event, ...found } = loaded;
   if (!maySeePool({ pools }, poolOf(task))) return null;
   if (callback_url !== null && task.input.handoff?.callback_url !== callback_url) return null;
   if (target.endpoint_id !== undefined) {
     const endpoint = endpoints.find((one) => one.endpoint_id === target.endpoint_id);
     if (endpoint === undefined || !wants(endpoint, event.type, poolOf(task))) return null;
   }
-  const delivery = requireDelivery(`${key} ${fieldOf(target)}`, stored);
-  if (delivery.status !== 'exhausted') return null;
-  const finalVersion = isFinal(task.status) ? task.version : null;
-  return { target, stored, delivery, eventAt: Date.parse(event.at), finalVersion, isSent: true };
+  return found.delivery?.status === 'exhausted' ? { ...found, isSent: true } : null;
 }

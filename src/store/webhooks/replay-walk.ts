@@ -1,8 +1,9 @@
 // The read side of a replay. It walks the endpoint's lists of failed deliveries, or the org's feed when events that were
 // never enqueued are wanted too. One walk continues behind the cursor, examines a bounded number and writes nothing.
 
+import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { poolOf } from '../../state/tasks/task.ts';
+import { poolOf, type Task } from '../../state/tasks/task.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
 import { type AnyReplay, isChosen, type Replay } from '../../state/webhooks/replay.ts';
 import type { Db } from '../redis/connection.ts';
@@ -20,7 +21,7 @@ export const MAX_EXAMINED = 100;
 
 type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
-/** A delivery that the replay sends. */
+/** A delivery of an event, as a replay or a redelivery finds it. */
 export interface Found {
   target: DeliveryTarget;
   /** The stored and the parsed delivery; null when the event was never enqueued to the endpoint. */
@@ -30,6 +31,9 @@ export interface Found {
   /** Version of a finished task, which may be purged meanwhile; null while the task is open. */
   finalVersion: number | null;
 }
+
+/** A delivery at a position of the walk, and whether the replay sends it. */
+export type Seen = Found & { isSent: boolean };
 
 export interface Walk {
   found: Found[];
@@ -68,7 +72,7 @@ export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: n
 export function taken(
   { cursor, reached }: AnyReplay,
   positions: readonly { position: string; target: object | null }[],
-  seen: readonly ((Found & { isSent: boolean }) | null)[],
+  seen: readonly (Seen | null)[],
   most: number,
   isLast: boolean,
 ): Omit<Walk, 'endpoints'> {
@@ -128,7 +132,20 @@ async function examine(
   replay: Replay,
   endpoint: Endpoint,
   target: EndpointDelivery,
-): Promise<(Found & { isSent: boolean }) | null> {
+): Promise<Seen | null> {
+  const loaded = await loadWithEvent(db, target);
+  if (loaded === null) return null;
+  const { task, event, ...found } = loaded;
+  if (found.eventAt < replay.since || found.eventAt >= replay.until) return null;
+  if (!wants(endpoint, event.type, poolOf(task))) return null;
+  return { ...found, isSent: isChosen(replay.deliveries, found.delivery?.status ?? null) };
+}
+
+/** Loads a delivery with its event; null when there is no such event. @throws UnreadableRecord */
+export async function loadWithEvent(
+  db: Db,
+  target: DeliveryTarget,
+): Promise<(Found & { task: Task; event: HistoryEntry }) | null> {
   const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
   const [stored, about] = await Promise.all([
     fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
@@ -136,11 +153,7 @@ async function examine(
   ]);
   if (about === null) return null;
   const { task, event } = about;
-  const eventAt = Date.parse(event.at);
-  if (eventAt < replay.since || eventAt >= replay.until) return null;
-  if (!wants(endpoint, event.type, poolOf(task))) return null;
   const delivery = stored === null ? null : requireDelivery(`${key} ${fieldOf(target)}`, stored);
-  const isSent = isChosen(replay.deliveries, delivery?.status ?? null);
   const finalVersion = isFinal(task.status) ? task.version : null;
-  return { target, stored, delivery, eventAt, finalVersion, isSent };
+  return { target, stored, delivery, eventAt: Date.parse(event.at), finalVersion, task, event };
 }
