@@ -9,11 +9,10 @@ import type { Queues } from '../queues/queues.ts';
 import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
-import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
-import { shortenTtl } from '../store/redis/ttl.ts';
 import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
+import { PeriodicTask } from './periodic-task.ts';
 
 /** How often the index is read, ms. */
 const RUN_EVERY_MS = 15_000;
@@ -27,48 +26,35 @@ export class CheckScheduler {
   readonly #log: Log;
   /** Checks due until then have jobs, ms. */
   #scheduledUntil = 0;
-  #lease: Lease | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<unknown> | null = null;
+  readonly #task: PeriodicTask;
+  #firstRun: Promise<void> | null = null;
 
   constructor({ db, queues, log }: { db: Db; queues: Queues; log: Log }) {
     this.#db = db;
     this.#queues = queues;
     this.#log = log;
+    this.#task = new PeriodicTask({
+      db,
+      log,
+      name: 'check-schedule',
+      every: RUN_EVERY_MS,
+      lockMs: LOCK_MS,
+      keepsLock: true,
+      run: () => this.schedule(),
+    });
   }
 
   /** Schedules at once what became due while no process ran, then what is due soon. */
   start(): void {
-    const run = (isFirst: boolean) => {
-      this.#running ??= this.#guardedRun(isFirst).finally(() => {
-        this.#running = null;
-      });
-    };
-    run(true);
-    this.#timer = setInterval(run, RUN_EVERY_MS, false);
+    // The first run does not wait for the lock of a process that may have died.
+    this.#firstRun = this.schedule().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'check-schedule interrupted');
+    });
+    this.#task.start();
   }
 
   async close(): Promise<void> {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    await this.#running;
-    await this.#lease?.release().catch(() => undefined);
-  }
-
-  async #guardedRun(isFirst: boolean): Promise<void> {
-    try {
-      // One process at a time is enough. The first run does not wait for the lock of a process that may have died.
-      if ((await this.#holdsLock()) || isFirst) await this.schedule();
-    } catch (error) {
-      this.#log.warn({ err: error }, 'scheduling of checks interrupted');
-    }
-  }
-
-  async #holdsLock(): Promise<boolean> {
-    if (this.#lease !== null && (await this.#lease.renew(LOCK_MS))) return true;
-    const lock = `${this.#db.prefix}:check-schedule`;
-    this.#lease = await Lease.take(this.#db.redis, lock, LOCK_MS);
-    if (this.#lease === null) await shortenTtl(this.#db.redis, lock, LOCK_MS);
-    return this.#lease !== null;
+    await Promise.all([this.#task.close(), this.#firstRun]);
   }
 
   /** Adds the jobs of the checks that are due soon and were not when it was called last. */
