@@ -11,7 +11,7 @@ import {
 import { evidenceUri, faultOf } from './results.ts';
 
 /** Most events of a history, and most pools or task types. */
-const MOST_ITEMS = 1000;
+const MAX_ITEMS = 1000;
 /** Largest file that is sent, in bytes; a larger one is downloaded through the API. */
 const LARGEST_FILE = 4 * 1024 * 1024;
 
@@ -104,12 +104,12 @@ async function evidence(client: BioLayer, taskId: string, evidenceId: string) {
   return { contents: [{ uri, mimeType: file.media_type, blob }] };
 }
 
-/** The first items of a list, at most `MOST_ITEMS`. */
+/** The first items of a list, at most `MAX_ITEMS`. */
 async function firstOf<Item>(list: AsyncIterable<Item>): Promise<Item[]> {
   const items: Item[] = [];
   for await (const item of list) {
     items.push(item);
-    if (items.length === MOST_ITEMS) break;
+    if (items.length === MAX_ITEMS) break;
   }
   return items;
 }

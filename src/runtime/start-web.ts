@@ -9,7 +9,7 @@ import { ClientAddresses } from '../api/access/client-address.ts';
 import { limitConnections } from '../api/access/connection-limit.ts';
 import type { InFlightOptions } from '../api/access/in-flight.ts';
 import { createApp } from '../api/app.ts';
-import { answerClientError } from '../api/http/client-error.ts';
+import { handleClientErrors } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
@@ -138,7 +138,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     requireHostHeader: false,
   });
   const connections = new OpenConnections(server);
-  answerClientError(server);
+  handleClientErrors(server);
   server.timeout = limits.idle;
   server.maxConnections = limits.connections;
   limitConnections(server, limits.addressConnections, new ClientAddresses(options.trustedProxies ?? []));

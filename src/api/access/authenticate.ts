@@ -19,14 +19,14 @@ import { type Identity, identify } from './identity.ts';
 import { type Access, type Principal, scopesOf } from './principal.ts';
 import { isSessionText, type SessionCookies } from './session-cookies.ts';
 
-const CACHE_TIME = 1000;
+const CACHE_MS = 1000;
 const MAX_CACHED = 10_000;
 /** Maximum age of a cached identity when a long request checks its authorization again, ms. */
-const RECHECK_AGE = 100;
+const RECHECK_AGE_MS = 100;
 /** How often a process updates `last_used_at` of a key, ms. */
-const USE_INTERVAL = 5 * 60 * 1000;
+const USE_INTERVAL_MS = 5 * 60 * 1000;
 /** How often a process updates `last_seen_at` of a worker, ms. */
-const SEEN_INTERVAL = 60 * 1000;
+const SEEN_INTERVAL_MS = 60 * 1000;
 
 /** Access tokens that are not ours, but of outside issuers. */
 interface TokenIssuers {
@@ -54,9 +54,9 @@ export class Authenticator {
   readonly #revocationListeners = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
   /** Workers whose `last_seen_at` has been updated recently. */
-  readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_CACHED, ttl: SEEN_INTERVAL });
+  readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_CACHED, ttl: SEEN_INTERVAL_MS });
   /** Ids of keys whose `last_used_at` has been updated recently. */
-  readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL });
+  readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL_MS });
 
   /** @param resourceMetadata URL of the protected resource metadata (RFC 9728) for a path; null without OAuth. */
   constructor(
@@ -173,10 +173,10 @@ export class Authenticator {
     if (principalAtAdmission.kind === 'anonymous') return true;
     if (principalAtAdmission.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const { text } = this.#presented(ctx, sessionKindFor(principalAtAdmission));
-    const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE);
+    const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE_MS);
     if (found === null || permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       return false;
-    return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE);
+    return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE_MS);
   }
 
   /**
@@ -265,7 +265,7 @@ export class Authenticator {
   }
 
   /** The identity of a credential, from the cache or looked up. @param age maximum age of a cached one, ms. */
-  async #lookUp(text: string, hash: string, age = CACHE_TIME): Promise<Identity | null> {
+  async #lookUp(text: string, hash: string, age = CACHE_MS): Promise<Identity | null> {
     const known = this.#known.get(hash);
     const isFresh = known !== undefined && performance.now() - known.loadedAt < age;
     const found = isFresh ? known.found : await this.#load(text, hash);

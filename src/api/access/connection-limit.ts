@@ -3,7 +3,7 @@
 
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { answerOn } from '../http/client-error.ts';
+import { respondOn } from '../http/client-error.ts';
 import { ApiError } from '../http/problem.ts';
 import { addressGroup, type ClientAddresses } from './client-address.ts';
 
@@ -27,7 +27,7 @@ export function limitConnections(server: Server, most: number, addresses: Client
       if (left > 0) open.set(group, left);
       else open.delete(group);
     });
-    if (count > most) answerOn(socket, tooMany(most));
+    if (count > most) respondOn(socket, tooMany(most));
     else accept();
   });
 }

@@ -11,7 +11,7 @@ import type { Db } from '../../store/redis/connection.ts';
 import type { Quotas } from './rate-limits.ts';
 
 /** Maximum age of cached rules, ms. */
-export const RULES_CACHE_TIME = 1000;
+export const RULES_CACHE_MS = 1000;
 const MAX_CACHED = 10_000;
 
 export interface OrgRules {
@@ -86,7 +86,7 @@ export class OrgRulesCache {
    * The rules of a tenant's org; not a promise if they are cached. @throws errors of Redis
    * @param age maximum age, ms.
    */
-  get(tenantId: string, age = RULES_CACHE_TIME): OrgRules | Promise<OrgRules> {
+  get(tenantId: string, age = RULES_CACHE_MS): OrgRules | Promise<OrgRules> {
     const orgId = orgOf(tenantId);
     const cached = this.#cache.get(orgId);
     if (cached !== undefined && performance.now() - cached.loadedAt < age) return cached.rules;

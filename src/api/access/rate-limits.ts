@@ -14,14 +14,14 @@ import { ApiError } from '../http/problem.ts';
 import type { Principal } from './principal.ts';
 
 /** How long a batch of tokens should last, ms. */
-const BATCH_TIME = 50;
+const BATCH_MS = 50;
 /** Unused tokens of a batch are discarded after this, ms. */
 const BATCH_MAX_AGE = 1000;
 const MAX_CALLERS = 10_000;
 /** Draws that one request waits for. A draw asks for as many tokens as requests wait, so more than two are exceptional. */
 const MAX_DRAWS = 10;
 /** Shortest time before an empty bucket is asked again, ms. */
-const MIN_EMPTY_TIME = 1;
+const MIN_EMPTY_MS = 1;
 
 /** Rate limits of each credential and of the org as a whole; null for none. */
 export interface Quotas {
@@ -127,7 +127,7 @@ export class RateLimits {
       batch.used = 0;
       batch.drawnAt = now;
       if (granted < 1)
-        batch.emptyUntil = performance.now() + Math.max(MIN_EMPTY_TIME, ...buckets.map((one) => one.wait));
+        batch.emptyUntil = performance.now() + Math.max(MIN_EMPTY_MS, ...buckets.map((one) => one.wait));
     } finally {
       batch.drawing = null;
     }
@@ -156,12 +156,12 @@ function take(batch: LocalTokenBatch): boolean {
 }
 
 /**
- * Tokens to draw: one for each waiting request, or as many as will be used in `BATCH_TIME` at the rate of the last batch,
+ * Tokens to draw: one for each waiting request, or as many as will be used in `BATCH_MS` at the rate of the last batch,
  * but at most twice the last batch.
  */
 function wanted(batch: LocalTokenBatch, now: number): number {
-  const soon = Math.ceil((batch.used * BATCH_TIME) / Math.max(1, now - batch.drawnAt));
-  const most = Math.min(...batch.buckets.map(({ quota }) => BATCH_TIME / stepOf(quota)));
+  const soon = Math.ceil((batch.used * BATCH_MS) / Math.max(1, now - batch.drawnAt));
+  const most = Math.min(...batch.buckets.map(({ quota }) => BATCH_MS / stepOf(quota)));
   return Math.max(1, batch.waiting, Math.floor(Math.min(soon, 2 * batch.used, most)));
 }
 

@@ -6,7 +6,7 @@ import type { Authenticator } from './authenticate.ts';
 import type { Access, Principal } from './principal.ts';
 
 /** Interval between checks, ms. Together with the age of the authenticator's cache it stays below one second. */
-const CHECK_INTERVAL = 750;
+const CHECK_INTERVAL_MS = 750;
 
 /** The authorization of one request, which is renewed while the request runs. */
 export class Reauthorization {
@@ -51,7 +51,7 @@ export class Reauthorization {
   async renew(): Promise<void> {
     const { revocations } = this.#authenticator;
     const isRecent =
-      performance.now() - this.#checkedAt < CHECK_INTERVAL && revocations === this.#revocations;
+      performance.now() - this.#checkedAt < CHECK_INTERVAL_MS && revocations === this.#revocations;
     if (isRecent && this.#lost?.signal.aborted !== true) return;
     await this.#authenticator.reauthorize(this.#ctx, this.#access, this.#principal);
     this.#checkedAt = performance.now();
@@ -78,7 +78,7 @@ export class Reauthorization {
       lost.abort();
     };
     // Jitter, since thousands of streams may have started together.
-    const timer = setInterval(() => void check(), CHECK_INTERVAL + Math.random() * 100);
+    const timer = setInterval(() => void check(), CHECK_INTERVAL_MS + Math.random() * 100);
     const unfollow = this.#authenticator.onRevocation(this.#principal, () => void check());
     const stop = () => {
       clearInterval(timer);

@@ -62,7 +62,7 @@ export class Usage {
   }
 
   /** Guards for the commit that creates one more record of a kind. @throws ApiError 422 `quota_exceeded` */
-  async room(tenantId: string, name: ListedQuota): Promise<Change> {
+  async quotaGuards(tenantId: string, name: ListedQuota): Promise<Change> {
     const limit = await this.#requireBelow(tenantId, name, 1);
     return { guards: [belowLimitGuard(this.#db, tenantId, name, limit)], writes: [] };
   }
@@ -129,7 +129,7 @@ export class Usage {
   }
 }
 
-const CACHE_TIME = 1000;
+const CACHE_MS = 1000;
 /** The cache reads the clock once in this time, ms, instead of at every look-up. */
 const CLOCK_STEP = 20;
 const MAX_CACHED = 10_000;
@@ -139,7 +139,7 @@ class CachedCounts {
   readonly #count: (tenantId: string) => Promise<number>;
   readonly #cache = new LRUCache<string, { counted: Promise<number>; added: number }>({
     max: MAX_CACHED,
-    ttl: CACHE_TIME,
+    ttl: CACHE_MS,
     ttlResolution: CLOCK_STEP,
   });
 

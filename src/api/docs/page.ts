@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Middleware } from 'koa';
 import sirv from 'sirv';
 import type { Admission } from '../access/admission.ts';
-import { answerOtherMethod } from '../http/router.ts';
+import { handleOtherMethod } from '../http/router.ts';
 import { errorsPage } from './error-guide.ts';
 
 const DOCS_PATH = '/docs';
@@ -105,7 +105,7 @@ export function docsPage(admission: Admission): Middleware {
     const isPackageFile = PACKAGE_FILES.test(name);
     if (own === undefined && !isPackageFile) return next();
     admission.countAnonymous(ctx);
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return handleOtherMethod(ctx, ['GET']);
     ctx.set('Content-Security-Policy', CSP);
     if (own !== undefined) {
       ctx.type = own.type;

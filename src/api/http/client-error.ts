@@ -8,13 +8,13 @@ import { endLingering } from './linger.ts';
 import { ApiError, methodNotAllowed, problemBody } from './problem.ts';
 
 /** How long a client may keep sending after such a response, ms. */
-const CLIENT_ERROR_LINGER = 2000;
+const CLIENT_ERROR_LINGER_MS = 2000;
 
 /** Connections that have got such a response; the rest of their input may cause further errors. */
 const answered = new WeakSet<Duplex>();
 
 /** Makes the server answer client errors here, and pass requests with an Expect header to its `request` listener. */
-export function answerClientError(server: Server): void {
+export function handleClientErrors(server: Server): void {
   server.on('clientError', (error, socket) => {
     if (answered.has(socket)) return;
     // A response that has started must not be mixed with this one. Node uses the same field for this check.
@@ -22,16 +22,16 @@ export function answerClientError(server: Server): void {
     const hasBegun =
       typeof answering === 'object' && answering !== null && Reflect.get(answering, 'headersSent');
     if (!socket.writable || hasBegun === true) socket.destroy();
-    else answerOn(socket, problemOf('code' in error ? error.code : undefined));
+    else respondOn(socket, problemOf('code' in error ? error.code : undefined));
   });
   server.on('connect', (_request, socket) =>
-    answerOn(socket, methodNotAllowed('CONNECT', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE')),
+    respondOn(socket, methodNotAllowed('CONNECT', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE')),
   );
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
 /** Writes a problem document (RFC 9457) to a connection and ends it. */
-export function answerOn(socket: Duplex, problem: ApiError): void {
+export function respondOn(socket: Duplex, problem: ApiError): void {
   const requestId = randomUUID();
   const body = JSON.stringify(problemBody(problem, requestId));
   const head = [
@@ -45,7 +45,7 @@ export function answerOn(socket: Duplex, problem: ApiError): void {
   ];
   answered.add(socket);
   socket.on('error', () => undefined);
-  endLingering(socket, `${head.join('\r\n')}\r\n\r\n${body}`, CLIENT_ERROR_LINGER);
+  endLingering(socket, `${head.join('\r\n')}\r\n\r\n${body}`, CLIENT_ERROR_LINGER_MS);
 }
 
 function problemOf(code: unknown): ApiError {

@@ -5,14 +5,14 @@
 import type { Duplex } from 'node:stream';
 
 /** How long a client may keep sending, ms, and how many bytes. */
-export const LINGER = 10_000;
+export const LINGER_MS = 10_000;
 const MAX_BYTES = 32 * 1024 * 1024;
 
 /**
  * Ends our half of the connection, and the connection when the client has ended its half.
  * @param last bytes to send first. @param time how long input is discarded, ms.
  */
-export function endLingering(socket: Duplex, last: string, time = LINGER): void {
+export function endLingering(socket: Duplex, last: string, time = LINGER_MS): void {
   destroyLater(socket, time);
   let left = MAX_BYTES;
   socket.on('data', (chunk: Buffer) => {

@@ -52,7 +52,7 @@ function middlewareOf(router: Router): Middleware {
 }
 
 /** Answers OPTIONS with the methods of a path (RFC 9110, section 9.3.7). @throws ApiError 405 for other requests */
-export function answerOtherMethod(ctx: Context, methods: readonly string[]): void {
+export function handleOtherMethod(ctx: Context, methods: readonly string[]): void {
   const allowed = methods.flatMap((one) => (one === 'GET' ? ['HEAD', 'GET'] : [one]));
   const Allow = [...allowed, 'OPTIONS'].join(', ');
   if (ctx.method !== 'OPTIONS') throw methodNotAllowed(ctx.method, Allow);

@@ -3,10 +3,10 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
-import { destroyLater, isTooMuch, LINGER } from '../http/linger.ts';
+import { destroyLater, isTooMuch, LINGER_MS } from '../http/linger.ts';
 
 /** @param linger how long the client may keep sending, ms. */
-export function unreadBody(linger = LINGER): Middleware {
+export function unreadBody(linger = LINGER_MS): Middleware {
   return (ctx, next) => {
     const { req, res } = ctx;
     res.once('prefinish', () => {

@@ -12,7 +12,7 @@ import { interactionAdapter } from './interactions.ts';
 import { storeRedisTimes } from './redis-time.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
-const DAY = 24 * 60 * 60;
+const DAY_S = 24 * 60 * 60;
 
 /**
  * The adapter factory for the library, which asks for one adapter per kind of record.
@@ -69,7 +69,7 @@ function adapter(records: OAuthRecords, kind: string): Adapter {
     async upsert(id, payload, seconds) {
       // A session without a signed-in member holds nothing.
       if (kind === 'Session' && payload.accountId === undefined) return;
-      await records.save(kind, id, payload, seconds ?? 365 * DAY);
+      await records.save(kind, id, payload, seconds ?? 365 * DAY_S);
     },
     find: (id) => records.find(kind, id) as Promise<AdapterPayload | undefined>,
     findByUid: (uid) => records.findByUid(kind, uid) as Promise<AdapterPayload | undefined>,

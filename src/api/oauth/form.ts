@@ -6,8 +6,8 @@ import type { Context } from 'koa';
 import getRawBody from 'raw-body';
 
 /** Largest form, bytes, and longest time for it to arrive, ms. */
-const LIMIT = 8 * 1024;
-const TIME = 10_000;
+const MAX_BYTES = 8 * 1024;
+const TIME_LIMIT_MS = 10_000;
 
 /** The token that proves that a form came from our page. @param secret signs it. @param about what the form answers */
 export function formToken(secret: string, about: string): string {
@@ -23,12 +23,12 @@ export function isOwnForm(ctx: Context, given: URLSearchParams, token: string, i
 /** The fields of a form; none when it is too large, too slow or of another type. */
 export async function readForm(ctx: Context): Promise<URLSearchParams> {
   if (!ctx.is('application/x-www-form-urlencoded')) return new URLSearchParams();
-  const late = AbortSignal.timeout(TIME);
+  const late = AbortSignal.timeout(TIME_LIMIT_MS);
   const cut = () => ctx.req.destroy();
   late.addEventListener('abort', cut);
   try {
     const length = ctx.get('Content-Length') || null;
-    return new URLSearchParams(await getRawBody(ctx.req, { length, limit: LIMIT, encoding: 'utf8' }));
+    return new URLSearchParams(await getRawBody(ctx.req, { length, limit: MAX_BYTES, encoding: 'utf8' }));
   } catch {
     return new URLSearchParams();
   } finally {

@@ -8,7 +8,7 @@ import { currentRequest, type SealedCookies } from './sealed-cookies.ts';
 
 const NAME = 'bl_asked';
 /** Longest life of an interaction, s. */
-export const INTERACTION_LIFE = 30 * 60;
+export const INTERACTION_LIFE_S = 30 * 60;
 
 /** The storage adapter for interactions. */
 export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords): Adapter {
@@ -22,7 +22,7 @@ export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords
     cookies.get(request(), { name: NAME, purpose: purposeOf(uid) }) as AdapterPayload | null;
   const unused = async () => undefined;
   return {
-    async upsert(uid, payload, seconds = INTERACTION_LIFE) {
+    async upsert(uid, payload, seconds = INTERACTION_LIFE_S) {
       const step = payload.result === undefined ? 'interaction' : 'authorize';
       const cookie = { name: NAME, path: `/oauth/${step}/${uid}`, purpose: purposeOf(uid) };
       if (!cookies.set(request(), cookie, payload, seconds))
@@ -35,7 +35,7 @@ export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords
       const { result } = find(uid) ?? {};
       cookies.clear(request(), { name: NAME, path: `/oauth/authorize/${uid}` });
       const isAnswer = result?.login !== undefined || result?.consent !== undefined;
-      if (isAnswer && !(await records.useOnce('Interaction', uid, INTERACTION_LIFE)))
+      if (isAnswer && !(await records.useOnce('Interaction', uid, INTERACTION_LIFE_S)))
         throw new errors.SessionNotFound('the interaction has already been used');
     },
     consume: unused,

@@ -25,9 +25,9 @@ export const ALGORITHMS = [
 ] as const;
 
 /** Tolerated clock difference, s. */
-const TOLERANCE = 5;
-const LENGTH_LIMIT = 8 * 1024;
-const MOST_AUDIENCES = 10;
+const TOLERANCE_S = 5;
+const MAX_LENGTH = 8 * 1024;
+const MAX_AUDIENCES = 10;
 
 export class Issuers {
   readonly #db: Db;
@@ -40,7 +40,7 @@ export class Issuers {
 
   /** Whether a credential has the form of a signed JWT; credentials of BioLayer do not. */
   isJwt(text: string): boolean {
-    return text.length <= LENGTH_LIMIT && /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
+    return text.length <= MAX_LENGTH && /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
   }
 
   /** The identity of a token; null when it is invalid or no org trusts its issuer. @throws ApiError 503 without keys */
@@ -82,7 +82,7 @@ export class Issuers {
     }
     const { iss, aud, [ORG_CLAIM]: claimed } = claims;
     const audiences = [...new Set([aud ?? []].flat())].filter((one) => typeof one === 'string');
-    if (typeof iss !== 'string' || audiences.length > MOST_AUDIENCES) return null;
+    if (typeof iss !== 'string' || audiences.length > MAX_AUDIENCES) return null;
     const found = await Promise.all(
       // The org claim decides; without it, each audience is looked up in the org that it names.
       claimed === undefined
@@ -108,7 +108,7 @@ export class Issuers {
         audience: registration.audience,
         typ: registration.token_type,
         requiredClaims: ['exp', 'sub'],
-        clockTolerance: TOLERANCE,
+        clockTolerance: TOLERANCE_S,
         currentDate: new Date(this.#db.clock.now()),
       });
       return payload;
@@ -126,7 +126,7 @@ function orgsNamed(audiences: readonly string[]): [orgId: string, audiences: str
   const named = new Map<string, string[]>();
   for (const audience of audiences)
     for (const orgId of orgsNamedBy(audience)) named.set(orgId, [...(named.get(orgId) ?? []), audience]);
-  return [...named].slice(0, MOST_AUDIENCES);
+  return [...named].slice(0, MAX_AUDIENCES);
 }
 
 function scopesOf(payload: JWTPayload, { scope_claim, scope_map }: Issuer): string[] {

@@ -9,14 +9,14 @@ import { systemResolver } from '../../egress/address-guard.ts';
 import { type Connect, type ConnectOptions, createConnect } from '../../egress/connect.ts';
 import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-url.ts';
 
-const SECOND = 1000;
-const FRESH = 5 * 60 * SECOND;
+const SECOND_MS = 1000;
+const FRESH_MS = 5 * 60 * SECOND_MS;
 /** How long keys are used when they cannot be fetched again, ms. */
-const STALE = 60 * 60 * SECOND;
-const COOL_DOWN = 30 * SECOND;
-const TIME_LIMIT = 1500;
-const SIZE_LIMIT = 256 * 1024;
-const MOST_KEYS = 100;
+const STALE_MS = 60 * 60 * SECOND_MS;
+const COOL_DOWN_MS = 30 * SECOND_MS;
+const TIME_LIMIT_MS = 1500;
+const MAX_BYTES = 256 * 1024;
+const MAX_KEYS = 100;
 const MAX_URIS = 500;
 /** Concurrent fetches of the process, and of one org, whose servers may all be slow. */
 const AT_ONCE = 20;
@@ -51,8 +51,8 @@ export class JwksCache {
   async keysOf(uri: string, unknown = false, org = ''): Promise<KeySet | null> {
     const now = performance.now();
     const known = this.#known.get(uri) ?? this.#remember(uri);
-    const isFresh = known.keys !== null && now - known.fetchedAt < FRESH && !unknown;
-    if (!isFresh && (known.fetching !== null || now - known.triedAt >= COOL_DOWN)) {
+    const isFresh = known.keys !== null && now - known.fetchedAt < FRESH_MS && !unknown;
+    if (!isFresh && (known.fetching !== null || now - known.triedAt >= COOL_DOWN_MS)) {
       if (known.fetching === null && !this.#mayFetch(org)) {
         if (unknown) return null;
       } else {
@@ -62,7 +62,7 @@ export class JwksCache {
         await known.fetching;
       }
     }
-    return performance.now() - known.fetchedAt < STALE ? known.keys : null;
+    return performance.now() - known.fetchedAt < STALE_MS ? known.keys : null;
   }
 
   #mayFetch(org: string): boolean {
@@ -104,7 +104,7 @@ export class JwksCache {
   async #read(uri: string): Promise<JSONWebKeySet> {
     const target = parseTarget(uri, this.#policy);
     if (!target.ok) throw new Error(target.reason);
-    const signal = AbortSignal.timeout(TIME_LIMIT);
+    const signal = AbortSignal.timeout(TIME_LIMIT_MS);
     const trace = { stage: '', queueMs: null, dnsMs: null, connectMs: null, tlsMs: null, reused: false };
     const { socket } = await this.#connect(target, trace, signal);
     let isUsed = false;
@@ -118,7 +118,7 @@ export class JwksCache {
           isUsed = true;
         });
       },
-      maxResponseSize: SIZE_LIMIT,
+      maxResponseSize: MAX_BYTES,
       maxHeaderSize: 16 * 1024,
       pipelining: 1,
     });
@@ -131,7 +131,7 @@ export class JwksCache {
       });
       if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
       const { keys } = (await response.body.json()) as { keys: unknown };
-      if (!Array.isArray(keys) || keys.length > MOST_KEYS) throw new Error('not a set of keys');
+      if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('not a set of keys');
       return { keys };
     } finally {
       await client.destroy();

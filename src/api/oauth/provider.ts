@@ -21,14 +21,14 @@ import type { Db } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import { adapters } from './adapters.ts';
 import { isConsoleClient, loadClient } from './console-client.ts';
-import { INTERACTION_LIFE } from './interactions.ts';
+import { INTERACTION_LIFE_S } from './interactions.ts';
 import { errorPage } from './pages.ts';
 import { issueRedisTimes } from './redis-time.ts';
 import { END_SESSION_PATH, isOwnResource, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
-const MINUTE = 60;
-const HOUR = 60 * MINUTE;
+const MINUTE_S = 60;
+const HOUR = 60 * MINUTE_S;
 const DAY = 24 * HOUR;
 
 export interface ProviderOptions {
@@ -73,9 +73,9 @@ export function createProvider(options: ProviderOptions): Provider {
     ttl: {
       AccessToken: HOUR,
       ClientCredentials: HOUR,
-      AuthorizationCode: MINUTE,
+      AuthorizationCode: MINUTE_S,
       IdToken: HOUR,
-      Interaction: INTERACTION_LIFE,
+      Interaction: INTERACTION_LIFE_S,
       RefreshToken: 30 * DAY,
       Grant: 365 * DAY,
       Session: 14 * DAY,

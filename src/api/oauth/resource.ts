@@ -3,7 +3,7 @@
 
 import type { Context } from 'koa';
 import { SCOPES } from '../access/principal.ts';
-import { answerOtherMethod } from '../http/router.ts';
+import { handleOtherMethod } from '../http/router.ts';
 
 const RESOURCE_PATH = '/.well-known/oauth-protected-resource';
 /** Path of the MCP endpoint, which clients treat as a resource of its own. */
@@ -36,7 +36,7 @@ export const SIGN_IN_SCOPES = ['openid', 'offline_access'];
 /** Answers with the metadata of a resource. @param issuer origin of the API and of its authorization server */
 export function describeResource(ctx: Context, issuer: string, resource: string): void {
   if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
-    answerOtherMethod(ctx, ['GET']);
+    handleOtherMethod(ctx, ['GET']);
     return;
   }
   ctx.body = {

@@ -13,7 +13,7 @@ import type { Admission } from '../access/admission.ts';
 import type { ClientAddresses } from '../access/client-address.ts';
 import type { SessionCookies } from '../access/session-cookies.ts';
 import { ApiError } from '../http/problem.ts';
-import { answerOtherMethod } from '../http/router.ts';
+import { handleOtherMethod } from '../http/router.ts';
 import { bodyTimeout } from '../middleware/json-body.ts';
 import { handleConsoleSignIn, isConsoleSignIn } from './console-sign-in.ts';
 import type { handleInteraction } from './interaction.ts';
@@ -23,7 +23,7 @@ import { describeResource, END_SESSION_PATH, resourceAt } from './resource.ts';
 import { currentRequest, SealedCookies } from './sealed-cookies.ts';
 
 /** How long settings are used before they are loaded again, ms. */
-const FRESH = 60_000;
+const FRESH_MS = 60_000;
 
 /** Paths and their methods; for other methods the library would respond with 404 instead of 405. */
 const PATHS: readonly [path: RegExp, methods: readonly string[]][] = [
@@ -79,7 +79,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
       .map((key) => key.created_at)
       .join();
     if (current?.order === order) {
-      current.until = performance.now() + FRESH;
+      current.until = performance.now() + FRESH_MS;
       return current;
     }
     // Loaded on first use: it is the largest library, and most processes never need it.
@@ -91,7 +91,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     const cookies = new SealedCookies(cookieKey(settings));
     const provider = createProvider({ issuer, settings, db, sealer, cookies, onEnded: options.onEnded });
     provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
-    const until = performance.now() + FRESH;
+    const until = performance.now() + FRESH_MS;
     current = {
       until,
       order,
@@ -117,7 +117,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     if (ctx.path.startsWith('/console/') && !isConsoleSignIn(ctx)) return next();
     // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
     admission.countAnonymous(ctx);
-    if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
+    if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return handleOtherMethod(ctx, methods);
     const now = await fresh();
     // The library builds URLs and cookies from the request. Host and scheme come from the configuration, because clients
     // and proxies can send any.

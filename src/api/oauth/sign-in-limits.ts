@@ -16,11 +16,11 @@ import { addressGroup } from '../access/client-address.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 /** Most failed attempts from one network within fifteen minutes, for all accounts together. */
-const MOST_PER_NETWORK = 50;
-const DAY = 24 * 3600;
-const KNOWN_FOR = 180 * DAY;
+const MAX_PER_NETWORK = 50;
+const DAY_S = 24 * 3600;
+const KNOWN_FOR = 180 * DAY_S;
 /** Most members that one browser is remembered for. */
-const MOST_MEMBERS = 5;
+const MAX_MEMBERS = 5;
 const DEVICE = { name: 'bl_device', path: '/oauth', purpose: 'device' };
 
 export interface Attempt {
@@ -44,7 +44,7 @@ export async function countSignInAttempt(
   const isKnown = device.accounts.includes(account);
   const network = addressGroup(address);
   const counter = `${isKnown ? `device ${device.id}` : `network ${network}`} ${account}`;
-  const ofNetwork = isKnown ? 0 : await countAttempt(db, network, MOST_PER_NETWORK);
+  const ofNetwork = isKnown ? 0 : await countAttempt(db, network, MAX_PER_NETWORK);
   const wait = ofNetwork > 0 ? ofNetwork : await delayAttempt(db, counter);
   // An attempt that must wait is not counted.
   if (!isKnown && ofNetwork === 0 && wait > 0) await uncountAttempt(db, network);
@@ -53,7 +53,7 @@ export async function countSignInAttempt(
     async succeeded() {
       await Promise.all([forgetAttempts(db, counter), isKnown ? undefined : uncountAttempt(db, network)]);
       const accounts = [account, ...device.accounts.filter((one) => one !== account)];
-      cookies.set(ctx, DEVICE, { id: device.id, accounts: accounts.slice(0, MOST_MEMBERS) }, KNOWN_FOR);
+      cookies.set(ctx, DEVICE, { id: device.id, accounts: accounts.slice(0, MAX_MEMBERS) }, KNOWN_FOR);
     },
   };
 }

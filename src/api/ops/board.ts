@@ -8,7 +8,7 @@ import type { Queues } from '../../queues/queues.ts';
 import type { Admission } from '../access/admission.ts';
 import type { Authenticator } from '../access/authenticate.ts';
 import { ApiError } from '../http/problem.ts';
-import { answerOtherMethod } from '../http/router.ts';
+import { handleOtherMethod } from '../http/router.ts';
 
 const BOARD_PATH = '/admin/queues';
 
@@ -37,7 +37,7 @@ export function board(queues: Queues, authenticator: Authenticator, admission: A
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });
     }
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return handleOtherMethod(ctx, ['GET']);
     ctx.set('Content-Security-Policy', CSP);
     return plugin(ctx, next);
   };

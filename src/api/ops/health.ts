@@ -6,7 +6,7 @@ import type { Admission } from '../access/admission.ts';
 import { ApiError } from '../http/problem.ts';
 
 /** Longest wait for Redis, ms. */
-const ANSWER_LIMIT = 1000;
+const RESPONSE_LIMIT_MS = 1000;
 
 /** Reasons why Redis rejects writes, by error code. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -31,7 +31,7 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
   const probe = async () => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('Command timed out')), ANSWER_LIMIT);
+      timer = setTimeout(() => reject(new Error('Command timed out')), RESPONSE_LIMIT_MS);
     });
     try {
       await Promise.race([redis.set(`${prefix}:writable`, '1', 'XX'), late]);

@@ -7,7 +7,7 @@ import type { Context, Middleware } from 'koa';
 import sirv from 'sirv';
 import type { Admission } from '../access/admission.ts';
 import { ApiError } from '../http/problem.ts';
-import { answerOtherMethod } from '../http/router.ts';
+import { handleOtherMethod } from '../http/router.ts';
 
 const BUILT = fileURLToPath(new URL('portal/dist/', import.meta.resolve('#package')));
 
@@ -58,7 +58,7 @@ export function pages(admission: Admission): Middleware {
     if (isRoute || (!isFile && entry === undefined)) return next();
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       admission.countAnonymous(ctx);
-      return answerOtherMethod(ctx, ['GET']);
+      return handleOtherMethod(ctx, ['GET']);
     }
     if (files === null)
       throw new ApiError('unavailable', 'The pages have not been built. Run script/build, then restart.');

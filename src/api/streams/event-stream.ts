@@ -13,7 +13,7 @@ const BEAT = Buffer.from(':\n\n');
 /** Most unread bytes; the stream of a slower client is closed. */
 const MAX_UNREAD_BYTES = 512 * 1024;
 /** How long the end of a stream waits for a client that does not read, ms. */
-const LINGER = 3000;
+const LINGER_MS = 3000;
 
 export interface StreamEvent {
   /** Position after which a reconnecting client resumes; only on the last event of a step. */
@@ -79,7 +79,7 @@ export class EventStream extends Readable {
     if (this.isOver) return;
     this.#ending = true;
     this.push(null);
-    const timer = setTimeout(() => this.destroy(), LINGER);
+    const timer = setTimeout(() => this.destroy(), LINGER_MS);
     this.once('close', () => clearTimeout(timer));
     this.#drained?.();
   }

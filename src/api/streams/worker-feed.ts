@@ -15,7 +15,7 @@ import { maySeePool, type WorkerPrincipal } from '../access/principal.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
 /** Polling interval, ms: notifications can be lost. */
-const LOOK = 10_000;
+const POLL_INTERVAL_MS = 10_000;
 
 export class WorkerFeed {
   readonly #db: Db;
@@ -53,7 +53,7 @@ export class WorkerFeed {
     }
     this.#reading = false;
     if (this.#news) this.#look();
-    const timer = setInterval(() => this.#look(), LOOK + Math.random() * 1000);
+    const timer = setInterval(() => this.#look(), POLL_INTERVAL_MS + Math.random() * 1000);
     return () => {
       clearInterval(timer);
       stop();

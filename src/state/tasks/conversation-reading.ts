@@ -24,6 +24,6 @@ export function readBy(side: Side, task: Task, conversation: Conversation): numb
 }
 
 /** Whether the task's worker takes part in its conversation: they hold it, and it is not final. */
-export function isHeld(task: Task): boolean {
+export function hasOpenConversation(task: Task): boolean {
   return task.assignment !== null && ['accepted', 'started', 'submitted'].includes(task.status);
 }

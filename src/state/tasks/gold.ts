@@ -22,7 +22,7 @@ export interface GoldMix {
 }
 
 /** Most gold tasks of a version of a task type. */
-export const GOLD_TASKS_MOST = 100;
+export const MAX_GOLD_TASKS = 100;
 
 /** Whether it is a gold task of a type. A task that the integrator created with `output.gold` is not. */
 export function isGold({ gold }: Task): boolean {

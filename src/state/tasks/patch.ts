@@ -22,7 +22,7 @@ export interface FieldChange {
 }
 
 /** Most members of a task's metadata. */
-export const METADATA_MAX = 50;
+export const MAX_METADATA = 50;
 
 /** Pointer of a change of the metadata. */
 export const METADATA = '/metadata';

@@ -228,7 +228,7 @@ async function change(
         return CONFLICT;
       case 'worker_busy':
         return { ok: false, code: 'worker_busy', message: 'The worker cannot get an offer now.' };
-      case 'worker_unfit':
+      case 'worker_ineligible':
         return ineligible();
       case 'conflict':
         return CONFLICT;

@@ -11,7 +11,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { nullIfBroken } from '../redis/unreadable.ts';
 import { loadPool } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
-import { revokeUnfitOffers } from './unfit-offers.ts';
+import { revokeIneligibleOffers } from './ineligible-offers.ts';
 
 /** The plan of all escalations that are due; null when none is. */
 export async function planEscalations(db: Db, task: Task): Promise<Plan | null> {
@@ -41,7 +41,7 @@ export async function planEscalations(db: Db, task: Task): Promise<Plan | null> 
   }
   if (commands.length === 0) return null;
   if (poolOf(after) === poolOf(task)) return { commands, guards };
-  const revoked = await revokeUnfitOffers(db, task, after);
+  const revoked = await revokeIneligibleOffers(db, task, after);
   return { commands: [...commands, ...revoked.commands], guards: [...guards, ...revoked.guards] };
 }
 

@@ -18,7 +18,7 @@ export interface Refused {
    * `worker_excluded`: the worker is excluded from the task but still has a pending offer. The caller must revoke it, or it
    * stays until it expires.
    */
-  kind: 'worker_busy' | 'worker_unfit' | 'worker_excluded' | 'rework_needs_other_worker';
+  kind: 'worker_busy' | 'worker_ineligible' | 'worker_excluded' | 'rework_needs_other_worker';
 }
 
 /** The changes of the workers whose reservations change, or why they cannot be made. */
@@ -116,7 +116,7 @@ function reserveFor(
     return ineligible;
   // The worker no longer qualifies. A background job will revoke the offer; until then accepting it is refused.
   if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
-    return { kind: 'worker_unfit' };
+    return { kind: 'worker_ineligible' };
   const after = applyEffect(worker, task.task_id, effect, task.updated_at);
   return after ?? ineligible;
 }

@@ -5,7 +5,7 @@ import { maySeePool } from '../../state/access/permission.ts';
 import type { Command } from '../../state/tasks/command.ts';
 import { exclusionErrors } from '../../state/tasks/exclusion.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { changesBetween, METADATA_MAX, patched, type TaskPatch } from '../../state/tasks/patch.ts';
+import { changesBetween, MAX_METADATA, patched, type TaskPatch } from '../../state/tasks/patch.ts';
 import { stepsDue } from '../../state/tasks/relaxation.ts';
 import { stepErrors } from '../../state/tasks/relaxation-validation.ts';
 import { dueAt, poolOf, startsAt, type Task } from '../../state/tasks/task.ts';
@@ -14,8 +14,8 @@ import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
+import { revokeIneligibleOffers } from './ineligible-offers.ts';
 import { DUE_TOO_EARLY, NO_POOL, TARGET_TOO_LATE, type TaskProblem } from './refusals.ts';
-import { revokeUnfitOffers } from './unfit-offers.ts';
 
 /** The plan of an update; null when the patch changes nothing. */
 export async function planUpdate(db: Db, task: Task, patch: TaskPatch): Promise<Plan | null> {
@@ -27,7 +27,7 @@ export async function planUpdate(db: Db, task: Task, patch: TaskPatch): Promise<
   const commands: Command[] = [{ name: 'update', patch }];
   const after = { ...task, input };
   after.step = stepsDue(after, db.clock.now());
-  const revoked = await revokeUnfitOffers(db, task, after);
+  const revoked = await revokeIneligibleOffers(db, task, after);
   return { commands: [...commands, ...revoked.commands], guards: [...guards, ...revoked.guards] };
 }
 
@@ -63,8 +63,8 @@ export async function patchProblem(
     errors.push(TARGET_TOO_LATE);
   if (patch.sla?.deadline === null && task.input.sla.on_deadline?.action === 'complete')
     errors.push({ pointer: '/sla/deadline', message: 'is required by sla.on_deadline' });
-  if (Object.keys(metadata ?? {}).length > METADATA_MAX)
-    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
+  if (Object.keys(metadata ?? {}).length > MAX_METADATA)
+    errors.push({ pointer: '/metadata', message: `must have at most ${MAX_METADATA} members` });
   const message = errors.map((one) => `${one.pointer}: ${one.message}`).join('; ');
   return errors.length === 0 ? null : { code: 'validation_failed', message, errors };
 }

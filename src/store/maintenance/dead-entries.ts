@@ -15,8 +15,8 @@ import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
 /** Most dead entries of a partition, and most entries of a newer format version. */
-const MOST_DEAD = 10_000;
-const MOST_NEWER = 100_000;
+const MAX_DEAD = 10_000;
+const MAX_NEWER = 100_000;
 
 /** The consumer group of the relays. */
 export const RELAY_GROUP = 'relay';
@@ -102,7 +102,7 @@ export async function moveOutboxEntry(
   reason: string,
 ): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
-  const [stream, most] = where === 'dead' ? [keys.deadEntries, MOST_DEAD] : [keys.newerEntries, MOST_NEWER];
+  const [stream, most] = where === 'dead' ? [keys.deadEntries, MAX_DEAD] : [keys.newerEntries, MAX_NEWER];
   const args = [RELAY_GROUP, id, most, shortened(reason, REASON), db.clock.now()];
   return (await withScripts(db.redis).biolayerSetAside(keys.outbox, stream, ...args)) === 1;
 }
@@ -133,7 +133,7 @@ export async function addDeadRecord(db: Db, key: string, reason: string): Promis
   const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
   if (!PARTITIONS.includes(partition)) return;
   const keys = partitionKeys(db.prefix, partition);
-  const args = [key, shortened(reason, REASON), db.clock.now(), MOST_DEAD];
+  const args = [key, shortened(reason, REASON), db.clock.now(), MAX_DEAD];
   await withScripts(db.redis).biolayerNoteDead(keys.deadEntries, keys.deadNames, ...args);
 }
 
@@ -145,7 +145,7 @@ export async function moveMemberToDead(
   member: { name: string; score: number; reason: string },
 ): Promise<void> {
   const { deadEntries } = partitionKeys(db.prefix, partition);
-  const args = [member.name, member.score, member.reason, db.clock.now(), MOST_DEAD];
+  const args = [member.name, member.score, member.reason, db.clock.now(), MAX_DEAD];
   await withScripts(db.redis).biolayerTakeOut(deadEntries, index, ...args);
 }
 

@@ -174,7 +174,7 @@ export const adminOrgRoutes = [
         throwIfAny([...poolGuards.errors, ...expiry]);
         const change = merge(
           poolGuards,
-          await deps.usage.room(org_id, 'keys'),
+          await deps.usage.quotaGuards(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           await openSandbox(deps.db, deps.sealer, org_id),
         );

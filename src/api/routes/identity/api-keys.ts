@@ -37,17 +37,17 @@ import { closed, idOf, PageQuery, pageOf, time, word } from '../../http/schemas.
 import { route, scope } from '../../route.ts';
 import { KeyCreate, KeyCreated, KeyView, keyCreated, keyView, timeOrNull } from './api-key-view.ts';
 
-const DAY = 24 * 3600;
+const DAY_S = 24 * 3600;
 /** How long a replaced key stays valid by default, s. */
-const OVERLAP = DAY;
-const MAX_OVERLAP_SECONDS = 30 * DAY;
+const OVERLAP_S = DAY_S;
+const MAX_OVERLAP_SECONDS = 30 * DAY_S;
 
 const KeyRotate = closed({
   expires_in_seconds: Type.Optional(
     Type.Integer({
       minimum: 0,
       maximum: MAX_OVERLAP_SECONDS,
-      default: OVERLAP,
+      default: OVERLAP_S,
       description: 'How long the old key stays valid',
     }),
   ),
@@ -83,7 +83,7 @@ export const apiKeyRoutes = [
           ...newAuditEvent(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
-        const key = merge(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
+        const key = merge(await deps.usage.quotaGuards(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
         const change = merge(
           callerGuards,
           poolGuards,
@@ -160,7 +160,7 @@ export const apiKeyRoutes = [
         throwIfAny(expiryErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
         const response = keyCreated(made);
-        const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
+        const expiresAt = now + (body.expires_in_seconds ?? OVERLAP_S) * 1000;
         const { key_id } = made.key;
         const auditEvent = {
           ...newAuditEvent(actor, 'api_key.rotated', 'api_key', old.key_id),
@@ -168,7 +168,7 @@ export const apiKeyRoutes = [
         };
         const change = merge(
           callerGuards,
-          await deps.usage.room(org_id, 'keys'),
+          await deps.usage.quotaGuards(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
           recordResponse(response),

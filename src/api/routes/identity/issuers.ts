@@ -155,7 +155,7 @@ export const issuerRoutes = [
         throwIfAny(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has already registered this issuer and audience.');
-        const room = await deps.usage.room(issuer.org_id, 'issuers');
+        const room = await deps.usage.quotaGuards(issuer.org_id, 'issuers');
         const more = merge(callerGuards, poolGuards, room, recordResponse(response));
         if (await addIssuer(deps.db, issuer, actor, more)) return response;
         return CONFLICT;

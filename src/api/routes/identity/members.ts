@@ -102,7 +102,7 @@ export const memberRoutes = [
         await requireFree(deps, member);
         const poolGuards = await checkPools(deps.db, member.org_id, body.pools);
         throwIfAny(poolGuards.errors);
-        const room = await deps.usage.room(member.org_id, 'members');
+        const room = await deps.usage.quotaGuards(member.org_id, 'members');
         const change = merge(
           callerGuards,
           poolGuards,

@@ -143,7 +143,7 @@ export const oauthClientRoutes = [
       return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await requireValidClient(deps.db, client);
-        const room = await deps.usage.room(client.org_id, 'clients');
+        const room = await deps.usage.quotaGuards(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
         const change = merge(callerGuards, poolGuards, room, made, recordResponse(response));
         if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return response;

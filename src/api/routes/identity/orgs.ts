@@ -20,7 +20,7 @@ import { allowlistErrors, OrgChange, requireAllowed } from './org-change.ts';
 import { changeOrg, OrgView, orgResponse, ownOrg, updateOrg } from './org-view.ts';
 
 /** How long deliveries are signed with a replaced secret as well, ms. */
-const OVERLAP = 24 * 3600 * 1000;
+const OVERLAP_MS = 24 * 3600 * 1000;
 
 const SecretView = Type.Object(
   {
@@ -117,7 +117,7 @@ export const orgRoutes = [
               secret,
               signingSecrets(before, org_id),
               secret.created_at,
-              secret.created_at + OVERLAP,
+              secret.created_at + OVERLAP_MS,
             ),
           ),
         () => newAuditEvent(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),

@@ -1,8 +1,8 @@
 // Schemas of what integrators send about a task: the body of a new one, the defaults of a task type, an update.
 
 import Type, { type TSchema } from 'typebox';
-import { GOLD_TASKS_MOST } from '../../../state/tasks/gold.ts';
-import { METADATA_MAX } from '../../../state/tasks/patch.ts';
+import { MAX_GOLD_TASKS } from '../../../state/tasks/gold.ts';
+import { MAX_METADATA } from '../../../state/tasks/patch.ts';
 import { closed, described, nullable, Slug, text, time } from '../../http/schemas.ts';
 import { Handoff } from './task-handoff.schema.ts';
 import { TASK_EXAMPLE } from './task-input.example.ts';
@@ -60,8 +60,8 @@ export const Audit = closed(
 export const Metadata = Type.Unsafe<Record<string, string>>({
   type: 'object',
   additionalProperties: { type: 'string', maxLength: 500 },
-  maxProperties: METADATA_MAX,
-  description: `Up to ${METADATA_MAX} strings of your own; events carry them too`,
+  maxProperties: MAX_METADATA,
+  description: `Up to ${MAX_METADATA} strings of your own; events carry them too`,
 });
 
 export const TaskTypeName = described(
@@ -166,7 +166,7 @@ export const TaskDefaults = Type.Partial(
     }),
     gold_tasks: Type.Array(GoldTask, {
       minItems: 1,
-      maxItems: GOLD_TASKS_MOST,
+      maxItems: MAX_GOLD_TASKS,
       description:
         'Tasks with a known answer, of which gold tasks are made. The title, instructions and context of the type are used where they have none. Workers cannot tell gold tasks from others',
     }),

@@ -128,14 +128,14 @@ export function timeErrors(body: unknown, now: number, due = timeAt(body, 'sla',
 }
 
 /** By how much the target latency may end after the deadline, ms: requests take time, and may be repeated. */
-const LATENCY_SLACK = 60_000;
+const LATENCY_SLACK_MS = 60_000;
 
 /** The error of a new task whose target latency ends after its deadline. @param now ms. @param due its deadline, ms */
 function latencyErrors(body: unknown, now: number, due: number | null): FieldError[] {
   const latency = at(body, 'sla', 'target_latency_seconds');
   if (typeof latency !== 'number' || due === null || due <= now) return [];
   const start = Math.max(now, timeAt(body, 'not_before') ?? now);
-  return start + latency * 1000 > due + LATENCY_SLACK ? [TARGET_TOO_LATE] : [];
+  return start + latency * 1000 > due + LATENCY_SLACK_MS ? [TARGET_TOO_LATE] : [];
 }
 
 function timeAt(body: unknown, ...path: string[]): number | null {

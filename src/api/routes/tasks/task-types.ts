@@ -20,7 +20,7 @@ import {
   loadVersions,
   taskTypeWrites,
 } from '../../../store/tasks/task-types.ts';
-import { RULES_CACHE_TIME } from '../../access/org-rules.ts';
+import { RULES_CACHE_MS } from '../../access/org-rules.ts';
 import type { KeyPrincipal, Principal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -30,7 +30,7 @@ import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { actor, closed, described, PageQuery, pageOf, Slug, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { goldErrors } from './gold-rules.ts';
+import { goldErrors } from './gold-validation.ts';
 import { TaskDefaults } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
 
@@ -145,7 +145,7 @@ export const taskTypeRoutes = [
         const response = typeResponse(after, current === null ? 201 : 200);
         const change = merge(
           callerGuards,
-          before === null ? await deps.usage.room(org_id, 'task_types') : EMPTY_CHANGE,
+          before === null ? await deps.usage.quotaGuards(org_id, 'task_types') : EMPTY_CHANGE,
           await deps.usage.taskTypeBytes(org_id, Buffer.byteLength(JSON.stringify(body))),
           await taskTypesWrites(db, org_id, now),
           taskTypeWrites(db, before, after),
@@ -278,7 +278,7 @@ const TASK_TYPES_KNOWN_AFTER_MS = 60_000;
 
 /**
  * Waits until every process knows that the tenant has task types, so that the next create anywhere uses them: they cache
- * the org's rules for `RULES_CACHE_TIME`. Only the first answers after a tenant's first registration wait.
+ * the org's rules for `RULES_CACHE_MS`. Only the first answers after a tenant's first registration wait.
  */
 async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   const since = await taskTypesSince(db, tenantId);
@@ -287,7 +287,7 @@ async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   seen.set(db, times);
   const first = times.get(tenantId) ?? performance.now();
   times.set(tenantId, first);
-  const left = first + RULES_CACHE_TIME - performance.now();
+  const left = first + RULES_CACHE_MS - performance.now();
   if (left > 0) await sleep(left);
 }
 

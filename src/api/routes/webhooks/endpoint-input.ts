@@ -16,7 +16,7 @@ import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
 
-const DEFAULT_OVERLAP = 24 * 3600;
+const DEFAULT_OVERLAP_S = 24 * 3600;
 
 /** A new endpoint for the pools of the key, and its secret, to be shown once. */
 export function newEndpoint(
@@ -102,7 +102,7 @@ export function rotated(
 ) {
   const now = deps.db.clock.now();
   const made = newSecret(deps, before, before.signature, body.secret);
-  const end = now + (body.overlap_seconds ?? DEFAULT_OVERLAP) * 1000;
+  const end = now + (body.overlap_seconds ?? DEFAULT_OVERLAP_S) * 1000;
   const after: Endpoint = {
     ...before,
     version: before.version + 1,

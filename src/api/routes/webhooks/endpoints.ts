@@ -61,7 +61,7 @@ export const endpointRoutes = [
       const auditEvent = auditEventOf(actor, 'webhook_endpoint.created', endpoint);
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
-        const room = await deps.usage.room(principal.org_id, 'endpoints');
+        const room = await deps.usage.quotaGuards(principal.org_id, 'endpoints');
         const whole = merge(callerGuards, room, endpointWrites(db, null, endpoint), recordResponse(response));
         if (await commitAudited(db, principal.org_id, auditEvent, whole)) return response;
         return CONFLICT;

@@ -110,7 +110,7 @@ export const poolRoutes = [
           throw removalInProgress(
             `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
           );
-        const room = await deps.usage.room(pool.org_id, 'pools');
+        const room = await deps.usage.quotaGuards(pool.org_id, 'pools');
         if (
           await commit(
             deps.db.redis,

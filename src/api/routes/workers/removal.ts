@@ -3,10 +3,10 @@
 import type { ApiDeps } from '../../deps.ts';
 
 /** How long a request waits for a running removal, ms. */
-const WAIT = 2000;
+const WAIT_MS = 2000;
 
 /**
- * Waits until the removal of an earlier record with the same id has finished, at most `WAIT`.
+ * Waits until the removal of an earlier record with the same id has finished, at most `WAIT_MS`.
  * @param isDone whether it has finished. @param isRelevant whether a change notification may mean that it has.
  * @returns false when it has not finished in time, or the client has disconnected
  */
@@ -19,5 +19,5 @@ export async function removalEnds(
 ): Promise<boolean> {
   if (await isDone()) return true;
   const look = async () => ((await isDone()) ? true : null);
-  return (await changes.waitFor(orgId, isRelevant, look, WAIT, signal())) !== null;
+  return (await changes.waitFor(orgId, isRelevant, look, WAIT_MS, signal())) !== null;
 }

@@ -1,6 +1,6 @@
 // Messages of a task, on the side of the worker who holds it. A worker who has lost the task sees none of them.
 
-import { isHeld, unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import { hasOpenConversation, unreadBy } from '../../../state/tasks/conversation-reading.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { loadMessages } from '../../../store/tasks/messages.ts';
 import { ownTask } from '../../access/own-task.ts';
@@ -30,7 +30,7 @@ export const workerMessageRoutes = [
         ownTask(deps.db, principal, params.task_id),
         loadMessages(deps.db, principal.org_id, params.task_id),
       ]);
-      if (!isHeld(task)) throw notFound();
+      if (!hasOpenConversation(task)) throw notFound();
       return schema.messagePage('worker', params.task_id, messages, query);
     },
   }),
@@ -80,7 +80,7 @@ export const workerMessageRoutes = [
     async handler(call) {
       const { deps, principal, params, body } = call;
       const { task } = await ownTask(deps.db, principal, params.task_id);
-      if (!isHeld(task)) throw notFound();
+      if (!hasOpenConversation(task)) throw notFound();
       if (unreadBy('worker', task) === 0) return schema.readResponse('worker', task);
       return changeOwnTask(
         call,

@@ -93,7 +93,7 @@ export const workerRoutes = [
             deps.db.redis,
             merge(
               callerGuards,
-              await deps.usage.room(worker.org_id, 'workers'),
+              await deps.usage.quotaGuards(worker.org_id, 'workers'),
               poolGuards,
               workerWrites(deps.db, null, worker),
               recordResponse(response),

@@ -1,6 +1,6 @@
 // Rules of the gold tasks of a task type that no schema can express.
 
-import { GOLD_TASKS_MOST } from '../../../state/tasks/gold.ts';
+import { MAX_GOLD_TASKS } from '../../../state/tasks/gold.ts';
 import type { Principal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { FieldError } from '../../http/problem.ts';
@@ -8,7 +8,7 @@ import { at } from '../../http/validation.ts';
 import { chargedTo } from './task-input.ts';
 
 /** Errors after which the remaining answers are not checked. */
-const ERRORS_MOST = 100;
+const MAX_ERRORS = 100;
 
 /**
  * The rules that `gold_rate` and `gold_tasks` break.
@@ -29,7 +29,7 @@ export async function goldErrors(
   const [format, schema] = [at(body, 'output', 'expected_format'), at(body, 'output', 'schema')];
   if (format === undefined) require('/output/expected_format', 'gold_tasks');
   if (format === 'structured_json' && schema === undefined) require('/output/schema', 'gold_tasks');
-  const items: unknown[] = Array.isArray(tasks) ? tasks.slice(0, GOLD_TASKS_MOST) : [];
+  const items: unknown[] = Array.isArray(tasks) ? tasks.slice(0, MAX_GOLD_TASKS) : [];
   for (const [index, item] of items.entries())
     for (const name of ['title', 'instructions'])
       if (at(item, name) === undefined && at(body, name) === undefined)
@@ -40,7 +40,7 @@ export async function goldErrors(
   if (!isSound || errors.length > 0 || (format !== 'text' && format !== 'structured_json')) return errors;
   // One after the other: the checks of an org share their time.
   for (const [index, item] of items.entries()) {
-    if (errors.length >= ERRORS_MOST) break;
+    if (errors.length >= MAX_ERRORS) break;
     const problems = await deps.schemas.checkOutput(
       { expected_format: format, schema },
       at(item, 'output'),

@@ -13,7 +13,7 @@ import type { Plan } from './change.ts';
  * The commands that revoke pending offers whose workers may not accept the task as it is `after` the change, with guards
  * of the records that this depends on.
  */
-export async function revokeUnfitOffers(db: Db, task: Task, after: Task): Promise<Required<Plan>> {
+export async function revokeIneligibleOffers(db: Db, task: Task, after: Task): Promise<Required<Plan>> {
   const plan: { [K in keyof Required<Plan>]: Required<Plan>[K][number][] } = { commands: [], guards: [] };
   const pending = task.offers.filter(({ status }) => status === 'pending');
   if (pending.length === 0) return plan;
