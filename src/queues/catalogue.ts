@@ -2,7 +2,6 @@
 // data, never payloads or secrets. Its id is derived from what it is about, so adding the same job twice adds one job.
 
 import type { JobsOptions } from 'bullmq';
-import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import {
   checkSubject,
   type DelayedCheck,
@@ -177,55 +176,6 @@ export function backoff(attemptsMade: number): number {
   return Math.round(base * (1 + Math.random() * 0.2));
 }
 
-/** The match requests that follow from an outbox entry. */
-export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
-  if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
-  if (entry.kind !== 'task' || entry.scheduled.every(hasJob)) return [];
-  return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
-}
-
-/** The jobs that follow from an outbox entry, except those of its match requests. @param now ms, by Redis' clock. */
-export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
-  switch (entry.kind) {
-    case 'worker':
-      return workerJobs(entry);
-    case 'pool':
-      return [poolJob(entry)];
-    case 'replay':
-      return [replayJob(entry)];
-    case 'bulk_action':
-      return [bulkActionJob(entry)];
-    case 'delivery':
-      return [deliveryJob(entry, entry.again)];
-    case 'notice':
-      return [noticeJob(entry)];
-    case 'task': {
-      const { org_id, task_id } = entry;
-      return [
-        ...entry.scheduled
-          .filter(hasJob)
-          .filter((check) => isScheduledNow(check, now))
-          .map((check) => checkJob(entry, check, now)),
-        ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
-      ];
-    }
-  }
-}
-
-function workerJobs(entry: Extract<OutboxEntry, { kind: 'worker' }>): NewJob[] {
-  const { org_id, worker_id, orphaned_tasks, eligibility_reduced = false, at, version } = entry;
-  if (orphaned_tasks.length === 0 && !eligibility_reduced) return [];
-  const data = { form: JOB_FORM, org_id, worker_id, orphaned_tasks, eligibility_reduced } as const;
-  return [
-    {
-      queue: 'lifecycle',
-      name: 'worker',
-      data,
-      opts: { jobId: `worker-${org_id}-${worker_id}-${at}-${version}` },
-    },
-  ];
-}
-
 /** The job that empties a pool removed at `at`. @param idSuffix as for `checkJob`. */
 export function poolJob(
   { org_id, pool_id, at }: { org_id: string; pool_id: string; at: number },
@@ -233,18 +183,6 @@ export function poolJob(
 ): NewJob {
   const jobId = ['pool', org_id, pool_id, at, ...(idSuffix === undefined ? [] : [idSuffix])].join('-');
   return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
-}
-
-/** The checks with a delayed job that an outbox entry cancels. @param now ms, by Redis' clock. */
-export function cancelledChecks(entry: OutboxEntry, now: number): DelayedCheck[] {
-  if (entry.kind !== 'task') return [];
-  return entry.cancelled.filter(isDelayed).filter((check) => isScheduledNow(check, now));
-}
-
-/** Ids of the delayed jobs that an outbox entry cancels. @param now ms, by Redis' clock. */
-export function cancelledJobs(entry: OutboxEntry, now: number): string[] {
-  if (entry.kind !== 'task') return [];
-  return cancelledChecks(entry, now).map((check) => checkJobId(entry, check));
 }
 
 /**
@@ -373,11 +311,12 @@ function delivery(
 }
 
 /** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */
-function hasJob(check: ScheduledCheck): check is JobCheck {
+export function hasJob(check: ScheduledCheck): check is JobCheck {
   return check.kind !== 'match' || check.after !== null;
 }
 
-function checkJobId(about: { task_id: string; version: number }, check: JobCheck): string {
+/** Id of the job of a check. */
+export function checkJobId(about: { task_id: string; version: number }, check: JobCheck): string {
   return isDelayed(check)
     ? `${check.kind}-${about.task_id}-${check.at}-${checkSubject(check) ?? 'clock'}`
     : `${check.kind}-${about.task_id}-v${about.version}`;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Relay } from '../../src/processors/relay.ts';
-import { jobsOf } from '../../src/queues/catalogue.ts';
+import { jobsOf } from '../../src/queues/outbox-jobs.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';

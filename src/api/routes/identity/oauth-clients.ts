@@ -8,7 +8,6 @@ import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { newCredential } from '../../../store/identity/credential-text.ts';
 import {
-  CLIENT_ID,
   CLIENT_SHAPE,
   GRANT_TYPES,
   loadOAuthClient,
@@ -19,69 +18,26 @@ import {
 import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
-import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import {
-  CreatedAt,
-  closed,
-  described,
-  label,
-  PageQuery,
-  PoolList,
-  Pools,
-  pageOf,
-  scopes,
-  UpdatedAt,
-  word,
-} from '../../http/schemas.ts';
+import { closed, PageQuery, PoolList, pageOf, word } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import { requireValidClient } from './oauth-client-validation.ts';
+import {
+  ClientView,
+  GRANTS,
+  LogoutUris,
+  Name,
+  Params,
+  PUBLIC,
+  RedirectUris,
+  Scopes,
+  SecretShown,
+} from './oauth-clients.schema.ts';
 import { listRecords } from './record-list.ts';
-
-const ClientKey = Type.String({ pattern: CLIENT_ID });
-const Name = Type.String({
-  minLength: 1,
-  maxLength: 200,
-  description: 'Name, shown to members who authorize it',
-});
-const GRANTS = 'OAuth grants that the client may use';
-const SCOPES_TEXT = 'What the client may do';
-const REDIRECTS = 'Where members return to after they authorize the client';
-const LOGOUTS = 'Where members return to after they sign out';
-const PUBLIC = 'A client that cannot keep a secret: an app on a device or in a browser';
-const Scopes = Type.Array(word(SCOPES), {
-  minItems: 1,
-  uniqueItems: true,
-  description: SCOPES_TEXT,
-});
-const Uris = (description: string) =>
-  Type.Array(Type.String({ maxLength: 2000 }), { maxItems: 20, uniqueItems: true, description });
-const RedirectUris = Uris(REDIRECTS);
-const LogoutUris = Uris(LOGOUTS);
-const View = {
-  client_id: described(ClientKey, 'Id of the client'),
-  name: Name,
-  grant_types: Type.Array(word(GRANT_TYPES), { minItems: 1, description: GRANTS }),
-  public: Type.Boolean({ description: PUBLIC }),
-  redirect_uris: RedirectUris,
-  post_logout_redirect_uris: LogoutUris,
-  scopes: scopes(SCOPES_TEXT),
-  pools: Pools,
-  created_at: CreatedAt,
-  updated_at: UpdatedAt,
-};
-const ClientView = Type.Object(View, {
-  $id: 'OAuthClient',
-  description: 'A program that gets access tokens by OAuth',
-});
-const SecretShown = Type.Object({
-  ...View,
-  client_secret: Type.Optional(label('Shown only in this response; a public client has none')),
-});
-const Params = Type.Object({ client_id: described(ClientKey, 'Id of the OAuth client') });
 
 export const oauthClientRoutes = [
   route({
