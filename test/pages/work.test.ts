@@ -125,7 +125,7 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
   it('declines an offer with a reason', async () => {
     const { page, poolId, faults } = await signInWorker(pages, DESKTOP, 'available');
     const { task_id } = await createTask(poolId);
-    await page.getByRole('button', { name: 'Decline: Check the north gate' }).click();
+    await page.getByRole('button', { name: /^Decline.*Check the north gate/ }).click();
     const dialog = page.getByRole('dialog', { name: 'Decline this offer' });
     await dialog.getByLabel('Why?').fill('I am on the other side of town.');
     await dialog.getByRole('button', { name: 'Decline' }).click();

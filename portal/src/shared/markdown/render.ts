@@ -1,12 +1,27 @@
 // Markdown → safe HTML. In a file of its own, because it is loaded only for texts that need it.
 
 import DOMPurify from 'dompurify';
-import { marked } from 'marked';
+import { Marked } from 'marked';
 
 const ALLOWED_TAGS = [
   ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'blockquote', 'pre', 'code', 'ul', 'ol', 'li'],
   ...['em', 'strong', 'del', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
 ];
+
+/** HTML within the text is shown as it was written, so that not even a parser of the browser sees it. */
+const marked = new Marked({
+  gfm: true,
+  breaks: true,
+  renderer: { html: ({ text }) => escaped(text), image: ({ text }) => escaped(text) },
+});
+
+function escaped(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}
 
 const purify = DOMPurify();
 purify.addHook('afterSanitizeAttributes', (node) => {
@@ -17,7 +32,7 @@ purify.addHook('afterSanitizeAttributes', (node) => {
 
 /** @returns HTML without images, styles, scripts, ids or any address other than http, https, mailto and tel. */
 export function renderMarkdown(text: string): string {
-  const html = marked.parse(text, { async: false, gfm: true, breaks: true });
+  const html = marked.parse(text, { async: false });
   return purify.sanitize(headingsLowered(html), {
     ALLOWED_TAGS,
     ALLOWED_ATTR: ['href', 'start', 'align'],

@@ -96,6 +96,12 @@ export function Answer({ task, workerId, draft }: { task: WorkerTask; workerId: 
     },
   );
 
+  const fileCount = files.data?.length ?? 0;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other files are another answer.
+  useEffect(() => {
+    setRefusals((all) => all.filter(({ pointer }) => !isBelow(pointer, '/evidence_ids')));
+  }, [fileCount]);
+
   const refusalAt = (name: string) => {
     const found = refusals.find(({ pointer }) => isBelow(pointer, name));
     return found === undefined ? undefined : sentence(found.message);
