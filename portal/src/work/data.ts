@@ -75,10 +75,13 @@ export function useHistory() {
 }
 
 export function setWorker(worker: Worker): void {
+  // An answer that is under way is older.
+  void queries.cancelQueries({ queryKey: KEYS.worker });
   queries.setQueryData(KEYS.worker, worker);
 }
 
 export function setTask(task: WorkerTask): void {
+  void queries.cancelQueries({ queryKey: KEYS.task(task.task_id) });
   queries.setQueryData(KEYS.task(task.task_id), task);
   void queries.invalidateQueries({ queryKey: KEYS.tasks });
   void queries.invalidateQueries({ queryKey: KEYS.history });
@@ -137,5 +140,7 @@ function addOffer(offer: Offer): Offer | null {
     ...all.filter((one) => one.offer_id !== offer.offer_id),
     offer,
   ]);
+  // The answer to a request that is under way does not have it, so it is asked for again.
+  void queries.invalidateQueries({ queryKey: KEYS.offers });
   return isNew ? offer : null;
 }
