@@ -22,7 +22,7 @@ function compressed(): Plugin {
       folder = join(FOLDER, build.outDir, build.assetsDir);
     },
     async closeBundle() {
-      const names = (await readdir(folder)).filter((name) => /\.(js|css|svg)$/.test(name));
+      const names = (await readdir(folder)).filter((name) => /\.(m?js|css|svg)$/.test(name));
       await Promise.all(
         names.map(async (name) => {
           const content = await readFile(join(folder, name));

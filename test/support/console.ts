@@ -18,6 +18,7 @@ export async function openConsole(
   await org.client.post('/v1/members', { email, name: 'Ada Lovelace', password: PASSWORD, role });
   const context = options.context ?? (await pages.newContext(options));
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   const signIn = new URLSearchParams({ return_to: path, org: org.org_id });
   await page.goto(`${api.url}/console/sign-in?${signIn}`);
   await page.getByLabel('Email address').fill(email);
@@ -25,6 +26,7 @@ export async function openConsole(
   // The pages of the authorization server are not those that are watched.
   const faults = watchPage(page, api.url);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForURL(`${api.url}${path}`);
+  const { pathname } = new URL(path, api.url);
+  await page.waitForURL((url) => url.pathname === pathname);
   return { page, faults, context };
 }

@@ -75,6 +75,8 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       colorScheme,
       locale,
       hasTouch: width === PHONE,
+      // A theme changes at once, so that axe sees no colours in between.
+      reducedMotion: 'reduce',
       timezoneId: 'Europe/London',
     });
 

@@ -325,6 +325,8 @@ export const RESOURCES = {
   stats: {
     /** Count tasks and measure their times. */
     get: ['getStats'],
+    /** Count the open tasks. */
+    openTasks: ['countOpenTasks'],
   },
   /** The audit log. */
   audit: {

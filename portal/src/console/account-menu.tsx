@@ -20,18 +20,15 @@ export function AccountMenu({ signIn }: { signIn: string }) {
   const member = useMember();
   const [, navigate] = useLocation();
   const id = useId();
-  const role = (text.roles as Partial<Record<string, string>>)[member.role] ?? member.role;
+  const roles: Partial<Record<string, string>> = text.roles;
+  const role = member.role === null ? text.ownScopes : (roles[member.role] ?? member.role);
   return (
     <>
-      <button
-        type="button"
-        className="button button-quiet account-button"
-        popoverTarget={id}
-        title={text.open(member.email)}
-      >
+      <button type="button" className="button button-quiet account-button" popoverTarget={id}>
         <span className="account-initial" aria-hidden="true">
           {(member.name ?? member.email).slice(0, 1).toUpperCase()}
         </span>
+        <span className="visually-hidden">{text.open}</span>
         <span className="account-name">{member.name ?? member.email}</span>
         <Icon name="down" />
       </button>
@@ -44,7 +41,7 @@ export function AccountMenu({ signIn }: { signIn: string }) {
           <Facts
             facts={[
               [text.role, role],
-              [text.pools, member.pools && format.list(member.pools)],
+              [text.pools, member.pools.includes('*') ? null : format.list(member.pools)],
               [text.sessionEnds, format.relative(member.expires_at)],
             ]}
           />

@@ -1,6 +1,6 @@
 // The console: the session, the frame, and which page is shown under which address.
 
-import { Suspense } from 'react';
+import { Suspense, useState } from 'react';
 import { Route, Switch, useLocation } from 'wouter';
 import { SessionGuard } from '../shared/api/session-guard.tsx';
 import { useShared } from '../shared/i18n/messages.tsx';
@@ -8,9 +8,11 @@ import { ButtonLink } from '../shared/ui/button.tsx';
 import { EmptyState, Skeleton } from '../shared/ui/containers.tsx';
 import { AppFrame, CentredPage, Page } from '../shared/ui/layout.tsx';
 import { Problem } from '../shared/ui/problem.tsx';
+import { ShortcutsDialog, useShortcuts } from '../shared/ui/shortcuts.tsx';
 import { AccountMenu } from './account-menu.tsx';
 import { MemberProvider } from './member.tsx';
 import { useConsole } from './messages.ts';
+import { OrgEvents } from './org-events.tsx';
 import { HOME, ROOMS, type Room } from './rooms.ts';
 import { type ConsoleSession, hasScope, hasSession, useSession } from './session.ts';
 import { SignIn } from './sign-in.tsx';
@@ -42,6 +44,9 @@ export function App() {
 
 function SignedIn({ session }: { session: ConsoleSession }) {
   const text = useConsole();
+  const { keyboardShortcuts } = useShared();
+  const [showsKeys, setShowsKeys] = useState(false);
+  useShortcuts([{ key: '?', label: keyboardShortcuts, run: () => setShowsKeys(true) }]);
   const links = ROOMS.filter(({ scope }) => hasScope(session, scope)).map(({ name, href, icon }) => ({
     href,
     label: text.nav[name],
@@ -51,31 +56,34 @@ function SignedIn({ session }: { session: ConsoleSession }) {
   return (
     <MemberProvider session={session}>
       <SessionGuard check={hasSession} signInUrl={SIGN_IN}>
-        <AppFrame
-          name={text.app}
-          home={HOME}
-          links={links}
-          bar={
-            <>
-              <strong className="grow">{session.org_name}</strong>
-              <AccountMenu signIn={SIGN_IN} />
-            </>
-          }
-          foot={null}
-        >
-          <Suspense fallback={<Loading />}>
-            <Switch>
-              {ROOMS.map((room) => (
-                <Route key={room.name} path={room.href === HOME ? HOME : `${room.href}/*?`}>
-                  {hasScope(session, room.scope) ? <room.Page /> : <NoPermission room={room} />}
+        <OrgEvents session={session} mayFollow={hasScope(session, 'events:read')}>
+          <AppFrame
+            name={text.app}
+            home={HOME}
+            links={links}
+            bar={
+              <>
+                <strong className="grow">{session.org_name}</strong>
+                <AccountMenu signIn={SIGN_IN} />
+              </>
+            }
+            foot={null}
+          >
+            <Suspense fallback={<Loading />}>
+              <Switch>
+                {ROOMS.map((room) => (
+                  <Route key={room.name} path={room.href === HOME ? HOME : `${room.href}/*?`}>
+                    {hasScope(session, room.scope) ? <room.Page /> : <NoPermission room={room} />}
+                  </Route>
+                ))}
+                <Route>
+                  <NotFound />
                 </Route>
-              ))}
-              <Route>
-                <NotFound />
-              </Route>
-            </Switch>
-          </Suspense>
-        </AppFrame>
+              </Switch>
+            </Suspense>
+          </AppFrame>
+          {showsKeys && <ShortcutsDialog onClose={() => setShowsKeys(false)} />}
+        </OrgEvents>
       </SessionGuard>
     </MemberProvider>
   );

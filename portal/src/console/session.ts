@@ -13,10 +13,11 @@ export interface ConsoleSession {
   name?: string;
   org_id: string;
   org_name: string;
-  role: string;
+  /** Name of a set of scopes; null for scopes of their own. */
+  role: string | null;
   scopes: string[];
-  /** Pools that the member may see; absent for all. */
-  pools?: string[];
+  /** `["*"]`, or the pools that the member may see. */
+  pools: string[];
   expires_at: string;
 }
 

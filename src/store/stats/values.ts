@@ -65,3 +65,13 @@ export function sampledValueWrites(
 export function recordedValues(db: Db, orgId: string, dimension: Dimension): Promise<string[]> {
   return db.redis.zrange(orgKeysOf(db.prefix, orgId).statsValues(dimension), 0, '-1');
 }
+
+/** The values of a dimension that were recorded last, the newest first. */
+export function newestValues(
+  db: Db,
+  orgId: string,
+  dimension: (typeof RECORDED)[number],
+  limit: number,
+): Promise<string[]> {
+  return db.redis.zrange(orgKeysOf(db.prefix, orgId).statsValues(dimension), 0, String(limit - 1), 'REV');
+}

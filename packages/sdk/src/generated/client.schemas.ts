@@ -9481,6 +9481,108 @@ export type Stats = {
 };
 
 /**
+ * Open tasks by state
+ */
+export type OpenTaskStatuses = {
+    /**
+     * Tasks that are created
+     * @minimum 0
+     */
+    created: number;
+    /**
+     * Tasks that are queued
+     * @minimum 0
+     */
+    queued: number;
+    /**
+     * Tasks that are matched
+     * @minimum 0
+     */
+    matched: number;
+    /**
+     * Tasks that are offered
+     * @minimum 0
+     */
+    offered: number;
+    /**
+     * Tasks that are accepted
+     * @minimum 0
+     */
+    accepted: number;
+    /**
+     * Tasks that are started
+     * @minimum 0
+     */
+    started: number;
+    /**
+     * Tasks that are submitted
+     * @minimum 0
+     */
+    submitted: number;
+    /**
+     * Tasks that are verified
+     * @minimum 0
+     */
+    verified: number;
+};
+
+/**
+ * Open tasks with the same value
+ */
+export type OpenTaskGroup = {
+    /**
+     * The urgency or domain
+     * @minLength 1
+     */
+    group: string;
+    /**
+     * Open tasks
+     * @minimum 0
+     */
+    count: number;
+    /**
+     * Whether that is all of them; false: at least so many
+     */
+    is_exact: boolean;
+};
+
+/**
+ * Numbers of open tasks
+ */
+export type OpenTasks = {
+    /**
+     * When they were counted
+     * @format date-time
+     */
+    at: string;
+    status: OpenTaskStatuses;
+    /**
+     * Tasks on which a reviewer has to decide
+     * @minimum 0
+     */
+    in_review: number;
+    /**
+     * Open tasks with a breached clock
+     * @minimum 0
+     */
+    overdue: number;
+    /**
+     * Tasks with a question that waits for its answer
+     * @minimum 0
+     */
+    has_open_question: number;
+    /**
+     * Open tasks of each urgency, the lowest first
+     */
+    by_urgency: OpenTaskGroup[];
+    /**
+     * Open tasks of the domains that were used last, at most 20, the largest first
+     * @maxItems 20
+     */
+    by_domain: OpenTaskGroup[];
+};
+
+/**
  * Where the task comes from
  */
 export type WebhookOrigin = {

@@ -1,14 +1,16 @@
-// The page of the console for tasks.
+// Which page of the tasks is shown: the list, or one task.
 
-import { EmptyState } from '../../shared/ui/containers.tsx';
-import { Page } from '../../shared/ui/layout.tsx';
-import { useAdmin, useConsole } from '../messages.ts';
+import { Route, Switch } from 'wouter';
+import { TaskPage } from './task-page.tsx';
+import { TasksPage } from './tasks-page.tsx';
 
-export default function TasksRoomPage() {
-  const title = useConsole().nav.tasks;
+export default function TasksRoom() {
   return (
-    <Page title={title}>
-      <EmptyState icon="tasks" title={useAdmin().empty} />
-    </Page>
+    <Switch>
+      <Route path="/console/tasks/:id">{({ id }) => <TaskPage key={id} id={id} />}</Route>
+      <Route>
+        <TasksPage />
+      </Route>
+    </Switch>
   );
 }

@@ -2,6 +2,8 @@
 
 import Type from 'typebox';
 import { DIMENSIONS } from '../../../state/stats/tally.ts';
+import { OPEN } from '../../../state/tasks/filters.ts';
+import { MAX_DOMAINS } from '../../../store/stats/open-tasks.ts';
 import { closed, count, described, label, nullable, Timestamp, time, word } from '../../http/schemas.ts';
 
 export const INTERVALS = ['hour', 'day'] as const;
@@ -69,4 +71,35 @@ export const StatsView = Type.Object(
     }),
   },
   { $id: 'Stats', description: 'Numbers of tasks and times' },
+);
+
+const GroupCount = Type.Object(
+  {
+    group: label('The urgency or domain'),
+    count: count('Open tasks'),
+    is_exact: Type.Boolean({ description: 'Whether that is all of them; false: at least so many' }),
+  },
+  { $id: 'OpenTaskGroup', description: 'Open tasks with the same value' },
+);
+
+export const OpenTasksView = Type.Object(
+  {
+    at: time('When they were counted'),
+    status: Type.Object(
+      Object.fromEntries(OPEN.map((status) => [status, count(`Tasks that are ${status}`)])),
+      {
+        $id: 'OpenTaskStatuses',
+        description: 'Open tasks by state',
+      },
+    ),
+    in_review: count('Tasks on which a reviewer has to decide'),
+    overdue: count('Open tasks with a breached clock'),
+    has_open_question: count('Tasks with a question that waits for its answer'),
+    by_urgency: Type.Array(GroupCount, { description: 'Open tasks of each urgency, the lowest first' }),
+    by_domain: Type.Array(GroupCount, {
+      maxItems: MAX_DOMAINS,
+      description: `Open tasks of the domains that were used last, at most ${MAX_DOMAINS}, the largest first`,
+    }),
+  },
+  { $id: 'OpenTasks', description: 'Numbers of open tasks' },
 );

@@ -3,6 +3,7 @@
 import { countOf, type Histogram, quantiles, sumOf } from '../../../state/stats/histogram.ts';
 import { addTally, type Dimension, NONE, newTally, OTHER, type Tally } from '../../../state/stats/tally.ts';
 import { timeOf, timestamp } from '../../../state/text/time.ts';
+import { countOpenTasks, MAX_POOLS } from '../../../store/stats/open-tasks.ts';
 import { DAY, DAYS_KEPT, HOURS_KEPT_DAYS } from '../../../store/stats/sample-log.ts';
 import {
   lengthOf,
@@ -15,7 +16,7 @@ import {
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError } from '../../http/problem.ts';
 import { route, scope } from '../../route.ts';
-import { type INTERVALS, StatsQuery, StatsView } from './stats.schema.ts';
+import { type INTERVALS, OpenTasksView, StatsQuery, StatsView } from './stats.schema.ts';
 
 /** Shares of the quantiles in a response. */
 const SHARES = [0.5, 0.9, 0.99];
@@ -73,6 +74,27 @@ export const statsRoutes = [
           data,
         },
       };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/stats/open-tasks',
+    access: scope('stats:read'),
+    tag: 'Stats',
+    operationId: 'countOpenTasks',
+    summary: 'Count the open tasks',
+    description: `At this moment, give or take two seconds. A key for some pools counts the tasks of these, at most ${MAX_POOLS}.`,
+    responses: { 200: { description: 'The numbers', schema: OpenTasksView } },
+    errors: ['pool_forbidden'],
+    async handler({ deps: { db }, principal }) {
+      const { org_id, pools } = principal;
+      if (pools.length > MAX_POOLS)
+        throw new ApiError(
+          'pool_forbidden',
+          `A key for more than ${MAX_POOLS} pools cannot count open tasks. Use one for fewer, or for all.`,
+        );
+      const counts = await countOpenTasks(db, org_id, pools);
+      return { status: 200, body: { at: timestamp(db.clock.now()), ...counts } };
     },
   }),
 ];

@@ -28,9 +28,10 @@ export const consoleApp: typeof english = {
     queues: 'Queues',
   },
   account: {
-    open: (email) => `Konto von ${email}`,
+    open: 'Konto:',
     role: 'Rolle',
     roles: { owner: 'Inhaber', manager: 'Leitung', reviewer: 'Prüfung', viewer: 'Nur lesen' },
+    ownScopes: 'Eigene Berechtigungen',
     pools: 'Pools',
     sessionEnds: 'Sitzung endet',
   },

@@ -2,8 +2,11 @@
 
 export { consoleApp } from './console.ts';
 export { consoleAccess } from './console-access.ts';
-export { consoleAdmin } from './console-admin.ts';
 export { consoleOrg } from './console-org.ts';
+export { consoleOverview } from './console-overview.ts';
+export { consoleReview } from './console-review.ts';
+export { consoleTask } from './console-task.ts';
+export { consoleTasks } from './console-tasks.ts';
 export { consoleWebhooks } from './console-webhooks.ts';
 export { consoleWorkers } from './console-workers.ts';
 export { shared } from './shared.ts';

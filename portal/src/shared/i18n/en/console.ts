@@ -26,9 +26,10 @@ export const consoleApp = {
     queues: 'Queues',
   },
   account: {
-    open: (email: string) => `Account of ${email}`,
+    open: 'Account:',
     role: 'Role',
     roles: { owner: 'Owner', manager: 'Manager', reviewer: 'Reviewer', viewer: 'Viewer' },
+    ownScopes: 'Own permissions',
     pools: 'Pools',
     sessionEnds: 'Session ends',
   },

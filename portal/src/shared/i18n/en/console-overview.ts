@@ -1,0 +1,45 @@
+// Messages of the console's overview.
+
+export const consoleOverview = {
+  now: 'Now',
+  tiles: {
+    waiting: 'Waiting',
+    atWork: 'At work',
+    inReview: 'In review',
+    overdue: 'Overdue',
+    questions: 'Open questions',
+    givenUp: 'Deliveries given up',
+  },
+  byUrgency: 'Open tasks by urgency',
+  byDomain: 'Open tasks by domain',
+  noOpen: 'No open tasks.',
+  atLeast: (count: string) => `${count}+`,
+  range: 'Period',
+  ranges: { day: '24 hours', week: '7 days', month: '30 days' },
+  history: 'Over time',
+  plots: {
+    throughput: 'Throughput',
+    waiting: 'Waiting time',
+    handling: 'Handling time',
+    sla: 'SLA',
+  },
+  series: {
+    created: 'Created',
+    completed: 'Completed',
+    failed: 'Failed',
+    cancelled: 'Cancelled',
+    half: 'Half within',
+    most: '90 % within',
+    deadline: 'Deadlines breached',
+    latency: 'Target latencies breached',
+  },
+  hints: {
+    waiting: 'From the creation of a task until a worker accepts it.',
+    handling: 'From the start of the work to the submission.',
+    sla: (share: string) => `${share} of the tasks that ended did so without a breach.`,
+    slaNone: 'No task has ended in this period.',
+  },
+  noData: 'Nothing happened in this period.',
+  table: 'Numbers',
+  time: 'Time',
+};

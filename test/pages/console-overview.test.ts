@@ -1,0 +1,61 @@
+// The overview of the console, as a person uses it.
+import { beforeAll, describe, expect, it } from 'vitest';
+import { openConsole } from '../support/console.ts';
+import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { createTaskIn, taskBody } from '../support/workers.ts';
+
+const pages = pagesOfFile();
+
+describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {
+  beforeAll(async () => {
+    const { api, org } = pages;
+    await createTaskIn(api, org, 'completed', { domain: 'billing' });
+    await createTaskIn(api, org, 'completed', { domain: 'support' });
+    await createTaskIn(api, org, 'failed', { domain: 'support' });
+    await createTaskIn(api, org, 'submitted', { domain: 'billing' });
+    await createTaskIn(api, org, 'started', { domain: 'billing', sla: { urgency: 'critical' } });
+    await createTaskIn(api, org, 'queued', { domain: 'insurance_claims', sla: { urgency: 'high' } });
+  }, 120_000);
+
+  it.each([PHONE, DESKTOP])('shows numbers and plots at %i pixels without a fault', async (width) => {
+    const opened = await openConsole(pages, '/console', { width });
+    const { page } = opened;
+    await page.getByRole('link', { name: 'In review 1' }).waitFor();
+    await page.getByRole('img', { name: 'Throughput' }).locator('canvas').waitFor();
+    await expectAccessible(opened);
+    await picture(page, `console-overview-${width}`, true);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await picture(page, `console-overview-dark-${width}`, true);
+    await opened.context.close();
+  });
+
+  it('follows new tasks, and leads to them', async () => {
+    const { page, context } = await openConsole(pages, '/console', { role: 'viewer' });
+    await page.getByText('Live', { exact: true }).waitFor();
+    const waiting = page.getByRole('link', { name: /^Waiting/ });
+    await waiting.waitFor();
+    const before = Number((await waiting.textContent())?.replace(/\D/g, ''));
+    await pages.org.client.post('/v1/tasks', taskBody({ title: 'A new one', sla: { urgency: 'low' } }));
+    await page.getByRole('link', { name: `Waiting ${before + 1}` }).waitFor();
+    await page.getByRole('link', { name: /^Low/ }).click();
+    await page.getByRole('link', { name: 'A new one' }).waitFor();
+    await page.goBack();
+    await page.getByText('30 days').click();
+    await page.getByText('Numbers').first().click();
+    await page.getByRole('columnheader', { name: 'Created' }).waitFor();
+    await context.close();
+  });
+
+  it('has the account of the member, in German too, and signs out', async () => {
+    const { page, context } = await openConsole(pages, '/console', { locale: 'de-DE', width: PHONE });
+    await page.getByRole('heading', { name: 'Übersicht' }).waitFor();
+    await page.getByRole('button', { name: /^Konto: Ada/ }).click();
+    await page.getByText('Inhaber').waitFor();
+    await page.getByRole('button', { name: 'Abmelden' }).click();
+    await page.getByRole('heading', { name: 'An der Konsole anmelden' }).waitFor();
+    await page.goto(`${pages.api.url}/console/tasks`);
+    await page.getByRole('heading', { name: 'An der Konsole anmelden' }).waitFor();
+    expect(await page.getByRole('navigation').count()).toBe(0);
+    await context.close();
+  });
+});
