@@ -27,6 +27,7 @@ import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { loadWorker, workerWrites } from '../../../src/store/workers/workers.ts';
 import {
   type Answer,
+  type Client,
   createKey,
   createOrg,
   createPool,
@@ -267,11 +268,15 @@ function messageOf(kind: 'worker' | 'requester', id: string): Command {
   return { name: 'message', message_id, author: { kind, id }, text: 'x', is_question: false, answers: null };
 }
 
+/** Evidence of a task that the worker has started. */
+async function evidenceOf(taskId: string, client: Client): Promise<string> {
+  const upload = { raw: 'bytes', headers: { 'Content-Type': 'text/plain' } };
+  const path = `/v1/worker/tasks/${taskId}/evidence?name=a.txt`;
+  return (await client.post<{ evidence_id: string }>(path, undefined, upload)).evidence_id;
+}
+
 /** A notification channel of the worker, as the route takes it: only an e-mail address is confirmed. */
-async function channelFor(
-  name: string,
-  client: { post<T>(path: string, body: unknown): Promise<T> },
-): Promise<string> {
+async function channelFor(name: string, client: Client): Promise<string> {
   const isConfirmed = /(confirm|send-code)$/.test(name);
   const channel = isConfirmed ? { kind: 'email', address: 'x@example.com' } : { kind: 'slack', url: URL };
   return (await client.post<{ channel_id: string }>('/v1/worker/notification-channels', channel)).channel_id;
@@ -317,6 +322,7 @@ describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
     async (what) => {
       const { worker_id, client } = await createTestWorker(direct, org.client);
       const ids: Record<string, string> = await taskFor(name, worker_id);
+      if (name.includes('{evidence_id}')) ids.evidence_id = await evidenceOf(ids.task_id ?? '', client);
       if (name.includes('{channel_id}')) ids.channel_id = await channelFor(name, client);
       const near = pinched.client(client.credential);
       await near.get('/v1/worker');
