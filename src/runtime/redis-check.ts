@@ -19,6 +19,7 @@ const OLDEST_MAJOR = 7;
 const KEY_COMMANDS = [
   'SET K v PX 5000',
   'GET K',
+  'MGET K',
   'EXISTS K',
   'TYPE K',
   'PTTL K',
@@ -54,6 +55,7 @@ const KEY_COMMANDS = [
   'SADD K v',
   'SCARD K',
   'SISMEMBER K v',
+  'SMISMEMBER K v',
   'SMEMBERS K',
   'SRANDMEMBER K',
   'SREM K v',
