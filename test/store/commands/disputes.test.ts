@@ -19,6 +19,7 @@ import {
   taskOf,
   workThrough,
 } from '../../support/db.ts';
+import { withClockAhead } from '../../support/processors.ts';
 
 const db = await openTestDb();
 
@@ -86,8 +87,10 @@ it('is purged with its task, also from the list of what is in review', async () 
   const inReview = keys.index('in_review:true');
   expect(await db.redis.zscore(inReview, task.task_id)).toBe('0');
   await db.redis.zadd(keys.retain, 1, `${org} ${task.task_id}`);
-  const due = (await duePurges(db, partitionOf(org), 10)).filter((one) => one.task_id === task.task_id);
-  expect(await purge(db, due)).toEqual({ tasks: 1, logs: 0 });
+  // Later than the purge waits for an open dispute.
+  const later = withClockAhead(db, 400 * 86_400_000);
+  const due = (await duePurges(later, partitionOf(org), 10)).filter((one) => one.task_id === task.task_id);
+  expect(await purge(later, due)).toEqual({ tasks: 1, logs: 0 });
   expect(await db.redis.zscore(inReview, task.task_id)).toBeNull();
   expect(await db.redis.exists(keys.task(task.task_id))).toBe(0);
 });
