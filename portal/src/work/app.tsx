@@ -61,6 +61,7 @@ function SignedIn({ session }: { session: WorkerSession }) {
   const offerCount = offers.data?.length ?? 0;
   useOfferCountInTitle(offerCount === 0 ? '' : work.offers.inTitle(offerCount));
   useEffect(() => {
+    // Loads the task page ahead, once the first page has been shown.
     const timer = setTimeout(() => void loadTaskPage().catch(() => undefined), 1500);
     return () => clearTimeout(timer);
   }, []);

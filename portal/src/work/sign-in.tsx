@@ -37,7 +37,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
       const refusal = 'link' in proof ? work.invalidLink : work.invalidToken;
       setProblem({ message: isRefused ? refusal : problemText(error, shared), onToken: 'token' in proof });
       setAttempt((count) => count + 1);
-      // A link that is used up is of no more use; a token may be.
+      // A used link never works again, so it is dropped; a token can be corrected.
       if (isRefused && 'link' in proof) setLink('');
     } finally {
       setBusy(false);

@@ -51,7 +51,7 @@ export interface SignedIn<S> {
 
 /**
  * Signs a worker in with a one-time link or a worker token.
- * @throws ApiError 401 when it is not valid (any more), 403 by the org's rules, 429 after too many sign-ins
+ * @throws ApiError 401 when it is invalid or has ended, 403 by the org's rules, 429 after too many sign-ins
  */
 export function signInWorker(
   db: Db,
@@ -185,7 +185,7 @@ interface Found<Subject> {
   used: Change;
 }
 
-/** The link with this text; null when there is none, it was used, has expired, or its maker may not make it any more. */
+/** The link with this text; null when there is none, it was used, has expired, or the caller who created it has lost the permission to. */
 async function readLink(db: Db, text: string): Promise<Found<SignInLink['subject']> | null> {
   const where = parseCredential(text);
   const link = where === null ? null : await findCredential(db, where);

@@ -61,8 +61,8 @@ function check(collect: ReturnType<typeof collector>): Check {
 }
 
 /**
- * The errors without those that say no more than that the value fits no alternative of a union, or is not null: the errors
- * of the other alternatives tell why.
+ * Leaves out the errors of unions, "fits no alternative" and "must be null": the errors of the other alternatives say what is
+ * wrong.
  */
 function withoutUnions(errors: readonly ErrorObject[]): readonly ErrorObject[] {
   const telling = errors.filter(

@@ -75,7 +75,7 @@ async function start(ctx: Context, deps: ConsoleSignInDeps): Promise<void> {
     response_type: 'code',
     redirect_uri: issuer + CONSOLE_CALLBACK_PATH,
     scope: 'openid',
-    // Whoever has signed out of the console must give the password again.
+    // A member who has signed out of the console must enter the password again.
     prompt: 'login',
     state,
     code_challenge: challengeOf(verifier),

@@ -1,5 +1,5 @@
 // `/work` and `/console`: the pages for people. They are built by script/build into portal/dist; this serves the files. The
-// pages call the API as any client does, so nothing here knows what they show.
+// pages call the API as any client does, so this file does not depend on what they show.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -79,7 +79,7 @@ function sendEntry(ctx: Context, entries: Map<string, string>, name: string): vo
   ctx.body = html;
 }
 
-/** Sends a file, which costs no more than a lookup in a table; an unknown one is left to the next middleware, a 404. */
+/** Sends a file, found in a table that sirv made at the start. For an unknown file the next middleware answers 404. */
 function sendFile(
   ctx: Context,
   files: ReturnType<typeof sirv>,

@@ -1,5 +1,5 @@
 // How many open tasks an org has at this moment, from the indexes of tasks. The work for one answer is bounded however many
-// tasks there are, and answers are kept for a moment, so that many pages that watch an org cost no more than one.
+// tasks there are, and answers are kept for a moment, so that many open pages of an org cause one query.
 
 import { LRUCache } from 'lru-cache';
 import { OPEN } from '../../state/tasks/filters.ts';

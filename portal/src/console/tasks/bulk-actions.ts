@@ -67,7 +67,7 @@ export function bodyOf({ action, words, urgency, deadline }: Draft) {
   }
 }
 
-/** The body with which the tasks of an action are only counted: any valid parameters do. */
+/** A body for a dry run that counts the tasks of an action. Its parameters only have to be valid; they are not used. */
 export function countable(action: Action): ReturnType<typeof bodyOf> {
   return bodyOf({ action, words: '-', urgency: 'normal', deadline: '' });
 }

@@ -29,7 +29,7 @@ export function isReported({ status, report }: Task): boolean {
   return status === 'queued' && report !== null && report.decision === null;
 }
 
-/** Whether somebody has to decide on the task. */
+/** Whether a reviewer has to decide on the task: on a dispute, a report or a submission. */
 export function isInReview(task: Task): boolean {
   return isDisputed(task) || isReported(task) || (task.status === 'submitted' && isManual(task));
 }

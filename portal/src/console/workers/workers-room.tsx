@@ -8,7 +8,7 @@ import { WorkersPage } from './workers-page.tsx';
 
 export default function WorkersRoom() {
   const mayWrite = useMay('workers:write');
-  // Not a path below the room: any word there may be the id of a worker.
+  // A query parameter, because `/console/workers/invite` would be the page of a worker with the id `invite`.
   const isInviting = new URLSearchParams(useSearch()).has('invite');
   return (
     <Switch>

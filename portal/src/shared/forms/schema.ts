@@ -1,5 +1,5 @@
 // Schemas of outputs, as the form reads them: the shorthand becomes JSON Schema, references are followed, and what applies to a
-// value (allOf, if/then/else, dependentSchemas) is merged into one schema. Pure. Schemas come from strangers, so nothing here
+// value (allOf, if/then/else, dependentSchemas) is merged into one schema. Pure. Schemas are untrusted, so nothing here
 // throws, and every walk has a bound.
 
 import { Validator } from '@cfworker/json-schema';

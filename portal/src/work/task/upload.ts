@@ -45,7 +45,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Whether a task accepts a file of this type. @param ranges such as `image/*`; undefined: any. */
+/** Whether a task accepts a file of this type. @param ranges media types such as `image/*`; undefined means all */
 export function acceptsType(ranges: readonly string[] | undefined, type: string): boolean {
   if (ranges === undefined) return true;
   const [kind] = type.split('/');
