@@ -18,8 +18,8 @@ import { newRouter, serveRoutes } from './http/router.ts';
 import { mcpEndpoint } from './mcp/endpoint.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
-import { framing } from './middleware/framing.ts';
 import { securityHeaders } from './middleware/headers.ts';
+import { hostAndExpect } from './middleware/host-and-expect.ts';
 import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { Issuers } from './oauth/issuers.ts';
@@ -129,7 +129,7 @@ export function createApp(options: AppOptions): Koa {
   app.use(requestId());
   app.use(errors(log));
   app.use(securityHeaders((request) => addresses.isSecure(request)));
-  app.use(framing());
+  app.use(hostAndExpect());
   app.use((ctx, next) => {
     if (ctx.method === 'OPTIONS') admission.countAnonymous(ctx);
     return next();

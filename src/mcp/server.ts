@@ -5,7 +5,7 @@ import type { BioLayer } from '@biolayer/sdk';
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { addResources } from './resources.ts';
 import { TOOLS } from './tools.ts';
-import type { WaitContext } from './waiting.ts';
+import type { WaitContext } from './wait-until-final.ts';
 
 /** Time limit of a call, ms: clients of the protocol give up after about a minute. */
 const CALL_TIME = 55_000;

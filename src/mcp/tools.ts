@@ -7,7 +7,7 @@ import { errorResult, evidenceLinks, resultOf } from './results.ts';
 import * as schema from './schemas.ts';
 import { standardSchema } from './standard-schema.ts';
 import { stateOf, summaryOf } from './task-state.ts';
-import { type WaitContext, waitUntilFinal } from './waiting.ts';
+import { type WaitContext, waitUntilFinal } from './wait-until-final.ts';
 
 const PAGE = 20;
 

@@ -13,7 +13,7 @@ import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { recordWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError, orgSuspended } from '../http/problem.ts';
-import type { SessionKind } from '../http/session-cookie.ts';
+import type { SessionKind } from '../http/response.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
 import { type Access, type Principal, scopesOf } from './principal.ts';

@@ -3,7 +3,7 @@
 import type { Authority } from '../../state/access/authority.ts';
 import { maySeePool } from '../../state/access/permission.ts';
 import type { SessionOwner } from '../../store/identity/session-records.ts';
-import type { SessionKind } from '../http/session-cookie.ts';
+import type { SessionKind } from '../http/response.ts';
 
 export const SCOPES = [
   'tasks:create',

@@ -5,7 +5,7 @@
 
 import type { Context } from 'koa';
 import { ApiError } from '../http/problem.ts';
-import type { SessionCookie, SessionKind } from '../http/session-cookie.ts';
+import type { SessionCookie, SessionKind } from '../http/response.ts';
 import type { ClientAddresses } from './client-address.ts';
 
 const NAMES: Readonly<Record<SessionKind, string>> = {

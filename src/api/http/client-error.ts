@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { endLingering } from './linger.ts';
+import { endLingering } from './lingering-close.ts';
 import { ApiError, methodNotAllowed, problemBody } from './problem.ts';
 
 /** How long a client may keep sending after such a response, ms. */

@@ -1,7 +1,17 @@
-// The response that a handler returns.
+// The response that a handler returns, and the session cookie that it may set or remove.
 
 import type { Readable } from 'node:stream';
-import type { SessionCookie } from './session-cookie.ts';
+
+/** Sessions of the worker's portal and of the team's console; each has its own cookie. */
+export type SessionKind = 'worker' | 'console';
+
+/** What a response does to a session cookie: sets it, or removes it (`text` null). */
+export interface SessionCookie {
+  kind: SessionKind;
+  text: string | null;
+  /** Lifetime in ms. */
+  life: number;
+}
 
 export interface HttpResponse {
   status: number;

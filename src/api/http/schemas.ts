@@ -1,7 +1,7 @@
 // Schemas that several resources share, and short names for types that TypeBox does not provide.
 
 import Type, { type TSchema } from 'typebox';
-import { matching } from './patterns.ts';
+import { patternWithRule } from './pattern-rules.ts';
 import { MAX_DETAIL, PROBLEMS, type ProblemCode } from './problem.ts';
 
 /** One of a list of strings. */
@@ -17,14 +17,14 @@ export function nullable<T extends TSchema>(schema: T, description?: string) {
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 export const Uuid = Type.String({ format: 'uuid' });
 export const Slug = Type.String(
-  matching(
+  patternWithRule(
     '^[a-z][a-z0-9_]{0,63}$',
     'must be 1 to 64 lower-case letters, digits and underscores, and start with a letter, such as phone_check',
   ),
 );
 /** An id that the client can choose. */
 export const ClientId = Type.String(
-  matching('^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, hyphens and underscores'),
+  patternWithRule('^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, hyphens and underscores'),
 );
 export const Label = Type.String({ minLength: 1, maxLength: 200 });
 export const Labels = Type.Array(Label, { maxItems: 200 });
@@ -207,7 +207,7 @@ export function pageOf(item: TSchema & { $id?: string }) {
 }
 
 const PoolName = Type.String(
-  matching(
+  patternWithRule(
     '^(\\*|[A-Za-z0-9_-]{1,64})$',
     'must be the id of a pool (1 to 64 letters, digits, hyphens and underscores), or * for all pools',
   ),

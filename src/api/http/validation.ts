@@ -7,7 +7,7 @@ import { collectingAjv, collector, type Engine } from '../../output-schema/colle
 import { addFormats, formatFault } from '../../output-schema/formats.ts';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { parseTime, TIME_FAULT } from '../../state/text/time.ts';
-import { ruleOf } from './patterns.ts';
+import { ruleOf } from './pattern-rules.ts';
 import type { FieldError } from './problem.ts';
 
 /** Errors after which validation stops; several may concern the same field. */

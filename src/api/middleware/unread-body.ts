@@ -1,9 +1,9 @@
 // When a response ends before its request has been received (a file that is too large, an invalid token), the rest of the
-// request is read and discarded: see linger.ts.
+// request is read and discarded: see http/lingering-close.ts.
 
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
-import { destroyLater, isTooMuch, LINGER_MS } from '../http/linger.ts';
+import { destroyLater, isTooMuch, LINGER_MS } from '../http/lingering-close.ts';
 
 /** @param linger how long the client may keep sending, ms. */
 export function unreadBody(linger = LINGER_MS): Middleware {

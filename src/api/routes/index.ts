@@ -34,7 +34,6 @@ import { eventStreamRoutes } from './workers/event-streams.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
 import { callingWorkerRoutes } from './workers/worker.ts';
-import { workerAccessRoutes } from './workers/worker-access.ts';
 import { workerDisputeRoutes } from './workers/worker-disputes.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
 import { workerHistoryRoutes } from './workers/worker-history.ts';
@@ -42,6 +41,7 @@ import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
 import { workerReportRoutes } from './workers/worker-reports.ts';
 import { workerSessionRoutes } from './workers/worker-session.ts';
+import { workerSignInRoutes } from './workers/worker-sign-in.ts';
 import { workerTaskRoutes } from './workers/worker-tasks.ts';
 import { workerTokenRoutes } from './workers/worker-tokens.ts';
 import { workerRoutes } from './workers/workers.ts';
@@ -58,7 +58,7 @@ export const ROUTES: readonly Route[] = [
   ...poolRoutes,
   ...workerRoutes,
   ...workerTokenRoutes,
-  ...workerAccessRoutes,
+  ...workerSignInRoutes,
   ...workerSessionRoutes,
   ...callingWorkerRoutes,
   ...workerOfferRoutes,

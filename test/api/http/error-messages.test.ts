@@ -2,7 +2,7 @@
 // that explains the code.
 import Type from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ruleOf } from '../../../src/api/http/patterns.ts';
+import { ruleOf } from '../../../src/api/http/pattern-rules.ts';
 import { PROBLEMS } from '../../../src/api/http/problem.ts';
 import { closed, nullable, Slug, Uuid } from '../../../src/api/http/schemas.ts';
 import { bodyCheck } from '../../../src/api/http/validation.ts';

@@ -3,14 +3,17 @@
 import Type from 'typebox';
 import { SCOPES } from '../../access/principal.ts';
 import { ROLE_NAMES } from '../../access/roles.ts';
-import { matching } from '../../http/patterns.ts';
+import { patternWithRule } from '../../http/pattern-rules.ts';
 import { CreatedAt, idOf, label, nullable, Pools, scopes, UpdatedAt, word } from '../../http/schemas.ts';
 
 const EMAIL = 'E-mail address; the name to sign in with';
 export const SCOPES_TEXT = 'What the member may do, and may let clients do; `*` for everything';
 export const DISABLED = 'Whether the member may not sign in';
 export const Email = Type.String({
-  ...matching('^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', 'must be an e-mail address, such as ann@example.com'),
+  ...patternWithRule(
+    '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$',
+    'must be an e-mail address, such as ann@example.com',
+  ),
   maxLength: 254,
   description: EMAIL,
 });

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { CHANNEL_KINDS, MAX_CHANNELS, NOTICE_LANGUAGES } from '../../../state/notices/channel.ts';
-import { matching } from '../../http/patterns.ts';
+import { patternWithRule } from '../../http/pattern-rules.ts';
 import {
   CreatedAt,
   closed,
@@ -16,7 +16,7 @@ import {
 } from '../../http/schemas.ts';
 
 const Clock = Type.String({
-  ...matching('^([01][0-9]|2[0-3]):[0-5][0-9]$', 'must be a time of day, such as 22:00'),
+  ...patternWithRule('^([01][0-9]|2[0-3]):[0-5][0-9]$', 'must be a time of day, such as 22:00'),
   examples: ['22:00'],
   description: 'Time of day, `HH:MM`',
 });
@@ -136,7 +136,7 @@ export type ChannelChange = Type.Static<typeof ChannelChange>;
 
 export const CodeInput = closed({
   code: Type.String({
-    ...matching('^[0-9]{6}$', 'must be the six digits of the message'),
+    ...patternWithRule('^[0-9]{6}$', 'must be the six digits of the message'),
     examples: ['123456'],
     description: 'The code that was sent to the address',
   }),

@@ -12,8 +12,8 @@ import {
 import { timestamp } from '../../../state/text/time.ts';
 import { listNotices, newNotice, noticeWrites } from '../../../store/notices/notices.ts';
 import { newId } from '../../../store/redis/ids.ts';
+import { visibleWorker } from '../../access/pool-visibility.ts';
 import { maySeePool } from '../../access/principal.ts';
-import { visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { DISPUTE_DECISIONS } from '../../../state/tasks/dispute.ts';
-import { visibleTask } from '../../access/visible.ts';
+import { visibleTask } from '../../access/pool-visibility.ts';
 import { closed, described, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { Params, PlainText } from './messages.schema.ts';

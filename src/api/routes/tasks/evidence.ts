@@ -27,7 +27,7 @@ import {
 import { evidencePath } from '../../../store/evidence/files.ts';
 import { FORM_BYTES, UPLOAD_BYTES } from '../../access/in-flight-limits.ts';
 import { ownTask } from '../../access/own-task.ts';
-import { visibleTask } from '../../access/visible.ts';
+import { visibleTask } from '../../access/pool-visibility.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { wholeList } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';

@@ -4,8 +4,8 @@ import type { Db } from '../../../store/redis/connection.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { inEach } from '../../../store/redis/lists.ts';
 import { loadWorker } from '../../../store/workers/workers.ts';
+import { maySeeWorker } from '../../access/pool-visibility.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { maySeeWorker } from '../../access/visible.ts';
 import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 

@@ -8,7 +8,7 @@ import { authorView } from '../../../state/tasks/view.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Message } from '../../../store/tasks/messages.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
-import { matching } from '../../http/patterns.ts';
+import { patternWithRule } from '../../http/pattern-rules.ts';
 import type { FieldError } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, count, idOf, label, nullable, OldestFirst, pageOf, time } from '../../http/schemas.ts';
@@ -21,7 +21,7 @@ export const Params = Type.Object({ task_id: idOf('task') });
 export const PlainText = Type.String({
   minLength: 1,
   maxLength: 10_000,
-  ...matching(
+  ...patternWithRule(
     '^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$',
     'must be plain text: of the control characters only the newline and the tab',
   ),

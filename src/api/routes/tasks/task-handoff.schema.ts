@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
-import { matching } from '../../http/patterns.ts';
+import { patternWithRule } from '../../http/pattern-rules.ts';
 import { closed } from '../../http/schemas.ts';
 import { DeliveryOrdering, EventType } from './enums.schema.ts';
 
@@ -17,7 +17,7 @@ const Auth = {
       token: Type.String({
         minLength: 1,
         maxLength: 4096,
-        ...matching('^[\\x20-\\x7e]*$', 'must have only printable ASCII characters'),
+        ...patternWithRule('^[\\x20-\\x7e]*$', 'must have only printable ASCII characters'),
         description: 'Sent as the bearer token; stored encrypted and never shown',
       }),
     },
@@ -30,7 +30,7 @@ const Auth = {
       username: Type.String({
         minLength: 1,
         maxLength: 500,
-        ...matching('^[^:]*$', 'must not contain a colon'),
+        ...patternWithRule('^[^:]*$', 'must not contain a colon'),
         description: 'User name, without a colon',
       }),
       password: Type.String({ maxLength: 4096, description: 'Stored encrypted and never shown' }),

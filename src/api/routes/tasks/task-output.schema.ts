@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { POINTER } from '../../../state/text/pointer.ts';
-import { matching } from '../../http/patterns.ts';
+import { patternWithRule } from '../../http/pattern-rules.ts';
 import { closed, word } from '../../http/schemas.ts';
 
 export const AgreementMode = word(AGREEMENT_MODES, {
@@ -29,12 +29,12 @@ const Review = closed(
 );
 
 /** A media type (RFC 6838, section 4.2), or a range such as image/*. */
-const MediaRange = matching(
+const MediaRange = patternWithRule(
   '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$',
   'must be a media type or range, such as image/png or image/*',
 );
 
-const OutputPointer = matching(
+const OutputPointer = patternWithRule(
   POINTER,
   'must be a JSON Pointer (RFC 6901): empty, or each name after a slash, such as /address/city',
 );

@@ -8,7 +8,7 @@ import { reviewErrors } from '../../../state/tasks/reviewing.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
-import { visibleTask } from '../../access/visible.ts';
+import { visibleTask } from '../../access/pool-visibility.ts';
 import { etag } from '../../http/etag.ts';
 import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';

@@ -20,8 +20,8 @@ import {
   replayUnderWay,
   startWrites,
 } from '../../../store/webhooks/replays.ts';
+import { enabledEndpoint, visibleEndpoint } from '../../access/pool-visibility.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';

@@ -10,8 +10,8 @@ import type { Explanation, MatchReason } from '../../../state/workers/explain.ts
 import { AVAILABILITIES } from '../../../state/workers/worker.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { explainMatch, queuePosition, type Visibility } from '../../../store/workers/explain.ts';
+import { maySeeWorker, visibleTask } from '../../access/pool-visibility.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
-import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { count, idOf, nullable, time, Wanted, WorkerId, word } from '../../http/schemas.ts';

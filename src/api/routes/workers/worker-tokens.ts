@@ -13,12 +13,12 @@ import {
 import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { asLoaded } from '../../../store/workers/workers.ts';
+import { changeableWorker } from '../../access/pool-visibility.ts';
 import { quotaExceeded } from '../../access/usage.ts';
-import { changeableWorker } from '../../access/visible.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { closed, text } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { ownerOf } from './worker-access.ts';
+import { ownerOf } from './worker-sign-in.ts';
 import { WorkerParams } from './workers.schema.ts';
 
 export const workerTokenRoutes = [

@@ -20,8 +20,13 @@ import {
   workerWrites,
 } from '../../../store/workers/workers.ts';
 import { checkPools } from '../../access/grants.ts';
+import {
+  changeableWorker,
+  maySeeWorker,
+  requireChangeable,
+  visibleWorker,
+} from '../../access/pool-visibility.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { changeableWorker, maySeeWorker, requireChangeable, visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
@@ -29,9 +34,9 @@ import { ApiError, notFound, removalInProgress, throwIfAny } from '../../http/pr
 import { ClientId, closed, described, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
-import { ownerOf } from './worker-access.ts';
 import { isWanted, seenViews } from './worker-list.ts';
 import { workerResponse } from './worker-response.ts';
+import { ownerOf } from './worker-sign-in.ts';
 import { WorkerFields, WorkerFilters, WorkerParams, WorkerView } from './workers.schema.ts';
 
 const { name, ...optional } = WorkerFields;

@@ -1,11 +1,11 @@
-// Requirements of HTTP beyond the syntax: exactly one Host field (RFC 9112, section 3.2), and no expectation except
+// The requirements of HTTP on the header fields Host and Expect: exactly one Host field (RFC 9112, section 3.2), and no expectation except
 // 100-continue (RFC 9110, section 10.1.1). Node would reject these without a problem document.
 
 import type { Middleware } from 'koa';
 import { ApiError } from '../http/problem.ts';
 
 /** Rejects requests without exactly one Host field, or with an unknown expectation. */
-export function framing(): Middleware {
+export function hostAndExpect(): Middleware {
   return ({ req }, next) => {
     const hosts = req.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
     if (hosts.length > 1 || (hosts.length === 0 && req.httpVersion !== '1.0'))

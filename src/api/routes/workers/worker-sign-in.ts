@@ -17,7 +17,7 @@ import {
 import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { asLoaded } from '../../../store/workers/workers.ts';
-import { changeableWorker, visibleWorker } from '../../access/visible.ts';
+import { changeableWorker, visibleWorker } from '../../access/pool-visibility.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { closed, text, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
@@ -27,7 +27,7 @@ import { WorkerParams } from './workers.schema.ts';
 const tag = 'Sign-in';
 const LINK_LIFE_SECONDS = 900;
 
-export const workerAccessRoutes = [
+export const workerSignInRoutes = [
   route({
     method: 'POST',
     path: '/v1/workers/{worker_id}/sign-in-links',

@@ -1,4 +1,4 @@
-// Patterns of request fields with their rules in words, which a client reads instead of a regular expression.
+// Describes the patterns of request fields in words. Error messages show these words in place of the regular expression.
 
 const RULES = new Map<string, string>();
 
@@ -6,12 +6,12 @@ const RULES = new Map<string, string>();
  * The keyword `pattern` of a schema.
  * @param rule completes "the field …" for a value that does not match: "must be …".
  */
-export function matching(pattern: string, rule: string): { pattern: string } {
+export function patternWithRule(pattern: string, rule: string): { pattern: string } {
   RULES.set(pattern, rule);
   return { pattern };
 }
 
-/** The rule of a pattern; undefined for one that was not made by `matching`. */
+/** The rule of a pattern; undefined for one that was not made by `patternWithRule`. */
 export function ruleOf(pattern: string): string | undefined {
   return RULES.get(pattern);
 }
