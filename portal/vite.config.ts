@@ -10,6 +10,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const SERVICE_WORKER = 'work/service-worker';
 const entry = (name: string) => join(FOLDER, name);
 
 /** Writes `.gz` and `.br` files beside each asset, which the server sends to browsers that accept them. */
@@ -51,7 +52,15 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     sourcemap: false,
     rolldownOptions: {
-      input: { work: entry('work.html'), console: entry('console.html') },
+      input: {
+        work: entry('work.html'),
+        console: entry('console.html'),
+        [SERVICE_WORKER]: entry('src/service-worker/service-worker.ts'),
+      },
+      output: {
+        // Its address is fixed, and says for which pages it works.
+        entryFileNames: ({ name }) => (name === SERVICE_WORKER ? '[name].js' : 'assets/[name]-[hash].js'),
+      },
     },
   },
 });

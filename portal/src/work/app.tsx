@@ -23,7 +23,7 @@ import { useLive } from './use-live.ts';
 const loadTaskPage = () => import('./task/task-page.tsx');
 const TaskPage = lazy(async () => ({ default: (await loadTaskPage()).TaskPage }));
 const History = lazy(async () => ({ default: (await import('./history.tsx')).History }));
-const Settings = lazy(async () => ({ default: (await import('./settings.tsx')).Settings }));
+const Settings = lazy(async () => ({ default: (await import('./settings/settings.tsx')).Settings }));
 
 const HOME = '/work';
 const SIGN_IN = '/work/sign-in';
@@ -115,6 +115,10 @@ function SignedIn({ session }: { session: WorkerSession }) {
         >
           <Switch>
             <Route path={HOME}>
+              <Desk />
+            </Route>
+            {/* Where the notice of an offer leads. */}
+            <Route path="/work/offers/:id">
               <Desk />
             </Route>
             <Route path="/work/tasks/:id">

@@ -2,11 +2,13 @@
 
 import type { forms } from '../shared/i18n/en/forms.ts';
 import type { work } from '../shared/i18n/en/work.ts';
+import type { workSettings } from '../shared/i18n/en/work-settings.ts';
 import { areaHook, type Catalogue } from '../shared/i18n/messages.tsx';
 
 interface WorkCatalogue extends Catalogue {
   forms: typeof forms;
   work: typeof work;
+  workSettings: typeof workSettings;
 }
 
 export const CATALOGUES = {
@@ -14,4 +16,7 @@ export const CATALOGUES = {
   de: () => import('../shared/i18n/de/work-app.ts'),
 };
 
-export const useWork = areaHook<WorkCatalogue>()('work');
+const area = areaHook<WorkCatalogue>();
+
+export const useWork = area('work');
+export const useWorkSettings = area('workSettings');

@@ -140,27 +140,6 @@ export const consoleWorkers: typeof english = {
   notices: {
     title: 'Gesendete Benachrichtigungen',
     none: 'Diesem Bearbeiter wurden keine Benachrichtigungen gesendet. Bearbeiter wählen in ihren Einstellungen, wie sie von Angeboten erfahren.',
-    kinds: {
-      offer: 'Angebot',
-      assigned: 'Zugewiesene Aufgabe',
-      rework: 'Zur Nacharbeit',
-      message: 'Nachricht',
-      confirmation: 'Code für einen Kanal',
-      test: 'Test',
-    },
-    statuses: {
-      pending: 'Ausstehend',
-      sent: 'Gesendet',
-      failed: 'Gescheitert',
-      not_sent: 'Nicht gesendet',
-    },
-    reasons: {
-      no_longer_relevant: 'Es hatte sich erledigt, bevor gesendet wurde.',
-      quiet_hours: 'Der Bearbeiter hat Ruhezeit.',
-      no_channel: 'Der Bearbeiter hat keinen nutzbaren Kanal.',
-    },
-    channels: { web_push: 'Web Push', email: 'E-Mail', slack: 'Slack' },
-    outcomes: { sending: 'läuft', sent: 'gesendet', failed: 'gescheitert' },
   },
   pools: {
     create: 'Pool anlegen',

@@ -72,6 +72,8 @@ export const shared: typeof english = {
     reload: 'Seite neu laden',
     pageNotFound: 'Diese Seite gibt es nicht',
     codes: {
+      channel_not_usable:
+        'Dieser Kanal ist aus, oder seine Adresse ist noch nicht bestätigt. Schalten Sie ihn ein, oder geben Sie erst den Code ein.',
       pool_forbidden:
         'Das gehört zu einem Pool, den Ihr Konto nicht umfasst. Bitten Sie eine Inhaberin oder einen Inhaber Ihrer Organisation, den Pool Ihrem Konto hinzuzufügen.',
       ip_not_allowed:

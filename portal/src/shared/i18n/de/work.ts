@@ -169,7 +169,6 @@ export const work: typeof english = {
     },
     submission: 'Was Sie abgegeben haben',
   },
-  settings: { title: 'Einstellungen', page: 'Diese Seite', account: 'Konto' },
   shortcuts: {
     help: 'Tastenkürzel zeigen',
     accept: 'Das erste Angebot annehmen',

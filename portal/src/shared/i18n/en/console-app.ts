@@ -9,4 +9,5 @@ export { consoleTask } from './console-task.ts';
 export { consoleTasks } from './console-tasks.ts';
 export { consoleWebhooks } from './console-webhooks.ts';
 export { consoleWorkers } from './console-workers.ts';
+export { notices } from './notices.ts';
 export { shared } from './shared.ts';

@@ -134,22 +134,6 @@ export const consoleWorkers = {
   notices: {
     title: 'Notices sent',
     none: 'No notices have been sent to this worker. Workers choose in their settings how they are told of offers.',
-    kinds: {
-      offer: 'Offer',
-      assigned: 'Assigned task',
-      rework: 'Sent back',
-      message: 'Message',
-      confirmation: 'Code for a channel',
-      test: 'Test',
-    },
-    statuses: { pending: 'Pending', sent: 'Sent', failed: 'Failed', not_sent: 'Not sent' },
-    reasons: {
-      no_longer_relevant: 'The matter was over before it was sent.',
-      quiet_hours: 'The worker has quiet hours.',
-      no_channel: 'The worker has no channel that can be used.',
-    },
-    channels: { web_push: 'Web Push', email: 'E-mail', slack: 'Slack' },
-    outcomes: { sending: 'under way', sent: 'sent', failed: 'failed' },
   },
   pools: {
     create: 'Create a pool',

@@ -70,6 +70,8 @@ export const shared = {
     reload: 'Reload the page',
     pageNotFound: 'There is no such page',
     codes: {
+      channel_not_usable:
+        'This channel is off, or its address is not confirmed yet. Turn it on, or enter the code first.',
       pool_forbidden:
         'This belongs to a pool that your account does not cover. Ask an owner of your organisation to add the pool to your account.',
       ip_not_allowed:

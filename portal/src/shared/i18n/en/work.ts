@@ -162,7 +162,6 @@ export const work = {
     },
     submission: 'What you submitted',
   },
-  settings: { title: 'Settings', page: 'This page', account: 'Account' },
   shortcuts: {
     help: 'Show keyboard shortcuts',
     accept: 'Accept the first offer',
