@@ -23,6 +23,7 @@ export interface OpenApiDocument {
     schemas: Record<string, Json>;
     responses: Record<string, ResponseObject>;
     parameters: Record<string, Json>;
+    examples: Record<string, { value: unknown }>;
     securitySchemes: Record<string, Json>;
   };
 }
@@ -78,7 +79,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     const status = String(answer.status);
     const documented = operation.responses[status];
     if (documented === undefined) return [...faults, `the status ${status} is not documented`];
-    const { headers, content } = resolved(document, documented);
+    const { description, headers, content } = resolved(document, documented);
     faults.push(...headerFaults(answer, headers));
     if (content === undefined) return answer.text === '' ? faults : [...faults, 'a body is not documented'];
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
@@ -86,7 +87,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     const schema = content[type]?.schema;
     if (schema === undefined || !/[/+]json$/.test(type)) return faults;
     const body = JSON.parse(answer.text) as { code?: string };
-    if (answer.status >= 400 && !documented.description.includes(`\`${body.code}\``))
+    if (answer.status >= 400 && !description.includes(`\`${body.code}\``))
       faults.push(`the code ${body.code} is not documented`);
     const steps = ['paths', path, method, 'responses', status, 'content', type, 'schema'];
     const validate = validatorOf(schema, steps);

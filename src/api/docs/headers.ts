@@ -5,8 +5,8 @@ import type { Json } from './components.ts';
 
 const text = { type: 'string' };
 
-/** Response headers. */
-const RESPONSE_HEADERS = {
+/** Response headers, to which responses refer. */
+export const RESPONSE_HEADERS = {
   'Request-Id': {
     description: 'Id of the request: its own `Request-Id`, or a new one. Quote it in reports.',
     schema: text,
@@ -121,10 +121,7 @@ export function headerParameters(route: Route): Json[] {
   return names.filter((name) => name !== false).map((name) => ({ $ref: `#/components/parameters/${name}` }));
 }
 
-/** The headers to which operations refer. */
-export const HEADER_COMPONENTS = {
-  headers: RESPONSE_HEADERS,
-  parameters: Object.fromEntries(
-    Object.entries(REQUEST_HEADERS).map(([name, header]) => [name, { name, in: 'header', ...header }]),
-  ),
-};
+/** The request headers to which operations refer. */
+export const HEADER_PARAMETERS: Record<string, Json> = Object.fromEntries(
+  Object.entries(REQUEST_HEADERS).map(([name, header]) => [name, { name, in: 'header', ...header }]),
+);

@@ -7,8 +7,15 @@ import { TAGS } from '../http/tags.ts';
 import type { Responses, Route } from '../route.ts';
 import { Components, type Json } from './components.ts';
 import { exampleOf } from './examples.ts';
-import { HEADER_COMPONENTS, headerParameters, isCacheable, responseHeaders } from './headers.ts';
-import { problemComponents, problemExamples, problemResponses } from './problems.ts';
+import {
+  HEADER_PARAMETERS,
+  headerParameters,
+  isCacheable,
+  RESPONSE_HEADERS,
+  responseHeaders,
+} from './headers.ts';
+import { ProblemResponses, problemExamples } from './problems.ts';
+import { shareParts } from './sharing.ts';
 import { webhooks } from './webhooks.ts';
 
 /**
@@ -19,12 +26,14 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
   const components = new Components();
   const event = routes.find((route) => route.webhook !== undefined)?.webhook;
   components.schema(Problem);
+  const problems = new ProblemResponses(routes);
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = paths[route.path] ?? {};
-    path[route.method.toLowerCase()] = operation(route, components, oauth !== undefined);
+    path[route.method.toLowerCase()] = operation(route, components, problems, oauth !== undefined);
     paths[route.path] = path;
   }
+  const shared = shareParts(paths);
   return {
     openapi: '3.1.0',
     info: {
@@ -44,9 +53,10 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     }),
     components: {
       schemas: components.schemas,
-      responses: problemComponents(),
-      examples: problemExamples(),
-      ...HEADER_COMPONENTS,
+      responses: problems.components,
+      examples: { ...problemExamples(), ...shared.examples },
+      headers: RESPONSE_HEADERS,
+      parameters: { ...HEADER_PARAMETERS, ...shared.parameters },
       securitySchemes: {
         api_key: {
           type: 'http',
@@ -80,7 +90,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
   };
 }
 
-function operation(route: Route, components: Components, oauth: boolean): Json {
+function operation(route: Route, components: Components, problems: ProblemResponses, oauth: boolean): Json {
   const responses = Object.entries(route.responses).map(([status, declared]) => [
     status,
     response(
@@ -134,7 +144,7 @@ function operation(route: Route, components: Components, oauth: boolean): Json {
       ...(isCacheable(route) && {
         304: { description: 'Not changed since `If-None-Match`', headers: responseHeaders(route, ['ETag']) },
       }),
-      ...problemResponses(route),
+      ...problems.of(route),
     },
   };
 }

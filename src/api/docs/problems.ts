@@ -1,4 +1,4 @@
-// The errors of the OpenAPI document: which codes each operation can return, and one response for each status.
+// The errors of the OpenAPI document: which codes each operation can return, and the responses with them.
 
 import { STATUS_CODES } from 'node:http';
 import type { Obstacle } from '../../state/workers/explain.ts';
@@ -50,25 +50,52 @@ function codesOf(route: Route): ProblemCode[] {
   return Object.keys(PROBLEMS).filter((code) => codes.some((one) => one === code)) as ProblemCode[];
 }
 
-/** Statuses whose codes a program has to tell apart, and which differ most from operation to operation. */
-const TOLD_APART: readonly number[] = [400, 409, 422];
+/** Every operation has this one within itself: redocly score does not follow references to responses. */
+const NEVER_SHARED = 400;
 
-/** The error responses of a route, by status. Their descriptions list the codes; those of 400, 409 and 422 have an example of each. */
-export function problemResponses(route: Route): Record<string, Json> {
-  const responses: Record<string, Json> = {};
-  for (const status of new Set(codesOf(route).map((code) => PROBLEMS[code][0]))) {
-    const codes = codesOf(route).filter((code) => PROBLEMS[code][0] === status);
-    const description = codes.map((code) => `\`${code}\``).join(', ');
-    responses[status] = TOLD_APART.includes(status)
-      ? problemResponse(status, description, codes)
-      : { $ref: `#/components/responses/${nameOf(status)}`, description };
+/**
+ * The error responses of all routes. Those that several operations share are components, named after their codes; otherwise
+ * they would be a third of the document.
+ */
+export class ProblemResponses {
+  /** By name, for the components of the document. */
+  readonly components: Record<string, Json> = {};
+
+  constructor(routes: readonly Route[]) {
+    const names = routes.flatMap((route) => Object.values(codesByStatus(route)).map(nameOf));
+    for (const route of routes)
+      for (const codes of Object.values(codesByStatus(route))) {
+        const name = nameOf(codes);
+        const isShared = names.indexOf(name) !== names.lastIndexOf(name) && statusOf(codes) !== NEVER_SHARED;
+        if (isShared) this.components[name] ??= problemResponse(codes);
+      }
   }
-  return responses;
+
+  /** The error responses of a route, by status. Their descriptions list the codes; they have an example of each. */
+  of(route: Route): Record<string, Json> {
+    const entries = Object.entries(codesByStatus(route)).map(([status, codes]) => {
+      const name = nameOf(codes);
+      const isShared = name in this.components;
+      return [status, isShared ? { $ref: `#/components/responses/${name}` } : problemResponse(codes)];
+    });
+    return Object.fromEntries(entries) as Record<string, Json>;
+  }
 }
 
-function problemResponse(status: number, description: string, codes: readonly ProblemCode[]): Json {
+function codesByStatus(route: Route): Record<string, ProblemCode[]> {
+  const byStatus: Record<string, ProblemCode[]> = {};
+  for (const code of codesOf(route)) {
+    const [status] = PROBLEMS[code];
+    byStatus[status] = [...(byStatus[status] ?? []), code];
+  }
+  return byStatus;
+}
+
+/** @param codes of one status, at least one */
+function problemResponse(codes: readonly ProblemCode[]): Json {
+  const status = statusOf(codes);
   return {
-    description,
+    description: codes.map((code) => `\`${code}\``).join(', '),
     headers: headers(['Request-Id', 'RateLimit', 'RateLimit-Policy', ...(HEADERS_OF_STATUS[status] ?? [])]),
     content: {
       'application/problem+json': {
@@ -79,26 +106,22 @@ function problemResponse(status: number, description: string, codes: readonly Pr
   };
 }
 
+function statusOf([code]: readonly ProblemCode[]): number {
+  if (code === undefined) throw new Error('an error response has at least one code');
+  return PROBLEMS[code][0];
+}
+
+/** The name of a response with these codes: of its status, and of the codes if that status can have several. */
+function nameOf(codes: readonly ProblemCode[]): string {
+  const status = statusOf(codes);
+  const name = (STATUS_CODES[status] ?? '').replaceAll(' ', '');
+  const hasSeveral = CODES.filter((code) => PROBLEMS[code][0] === status).length > 1;
+  return hasSeveral ? [name, ...codes].join('.') : name;
+}
+
 // An unsupported method is no operation.
 const { method_not_allowed: _, ...KNOWN } = PROBLEMS;
 const CODES = Object.keys(KNOWN) as (keyof typeof KNOWN)[];
-
-/** The responses to which those of the routes refer, by name. */
-export function problemComponents(): Record<string, Json> {
-  const statuses = new Set(CODES.map((code) => PROBLEMS[code][0]));
-  return Object.fromEntries(
-    [...statuses]
-      .filter((status) => !TOLD_APART.includes(status))
-      .map((status) => [
-        nameOf(status),
-        problemResponse(
-          status,
-          STATUS_CODES[status] ?? '',
-          CODES.filter((code) => PROBLEMS[code][0] === status),
-        ),
-      ]),
-  );
-}
 
 /** An example of each error, by code. */
 export function problemExamples(): Record<string, Json> {
@@ -134,7 +157,3 @@ const DETAILS: Partial<
   quota_exceeded: { quota: 'open_tasks' },
   worker_not_eligible: { reasons: [{ reason: 'trust_level', wanted: 4, has: 2 }] },
 };
-
-function nameOf(status: number): string {
-  return (STATUS_CODES[status] ?? '').replaceAll(' ', '');
-}

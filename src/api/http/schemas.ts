@@ -123,6 +123,13 @@ export const Wanted = Type.Unsafe<string | number | boolean | string[]>({
   description: 'The value that the task requires',
 });
 
+/** The same for errors. Every operation has this schema, and the linter's score counts each level of it, so it is flat. */
+const WantedOfProblem = Type.Unsafe<Type.Static<typeof Wanted>>({
+  ...Wanted,
+  items: true,
+  description: 'The value that the task requires; a list holds ids',
+});
+
 export const Problem = Type.Object(
   {
     type: Type.String({
@@ -158,7 +165,7 @@ export const Problem = Type.Object(
         Type.Object(
           {
             reason: label('The requirement, or the state of the worker'),
-            wanted: Type.Optional(Wanted),
+            wanted: Type.Optional(WantedOfProblem),
             has: Type.Optional(Type.Number({ description: 'The value of the worker' })),
           },
           { $id: 'IneligibilityReason' },

@@ -11,17 +11,20 @@ import { broken, FAULTS, fullBody } from '../routes/tasks/task-faults.ts';
 
 type Json = Record<string, unknown>;
 
+interface MediaType {
+  schema: Json;
+  example?: unknown;
+  examples?: Record<string, { $ref: string }>;
+}
+
 interface Operation {
   operationId: string;
   summary: string;
   description: string;
   security: Record<string, string[]>[];
   parameters: { name: string; in: string; required: boolean; description: string; schema: Json }[];
-  requestBody?: { required: boolean; content: Record<string, { schema: Json; example?: unknown }> };
-  responses: Record<
-    string,
-    { description: string; content?: Record<string, { schema: Json; example?: unknown }> }
-  >;
+  requestBody?: { required: boolean; content: Record<string, MediaType> };
+  responses: Record<string, { description: string; content?: Record<string, MediaType> }>;
 }
 
 let api: TestApi;
@@ -45,6 +48,13 @@ function operationOf(method: string, path: string): Operation {
       return name === undefined ? one : (document.components.parameters[name] as unknown as typeof one);
     }),
   };
+}
+
+/** The example of a JSON body, or the one of the components to which it refers. */
+function exampleOf(media: MediaType | undefined): unknown {
+  const [shared] = Object.values(media?.examples ?? {});
+  if (shared === undefined) return media?.example;
+  return document.components.examples[shared.$ref.split('/').at(-1) ?? '']?.value;
 }
 
 test('is valid OpenAPI 3.1', async () => {
@@ -108,13 +118,15 @@ test('has a valid example of every JSON body and response', () => {
   for (const [path, methods] of Object.entries(document.paths))
     for (const [method, operation] of Object.entries(methods as unknown as Record<string, Operation>))
       for (const one of [operation.requestBody, ...Object.values(operation.responses)]) {
-        const { schema, example } = one?.content?.['application/json'] ?? {};
-        if (schema === undefined) continue;
+        const media = one?.content?.['application/json'];
+        if (media === undefined) continue;
+        const { schema } = media;
+        const example = exampleOf(media);
         const validate = ajv.compile('$ref' in schema ? { $ref: `openapi${String(schema.$ref)}` } : schema);
         if (example === undefined || !validate(example)) faults.push([method, path, validate.errors?.[0]]);
       }
   expect(faults).toEqual([]);
-  expect(operationOf('POST', '/v1/tasks').requestBody?.content['application/json']?.example).toMatchObject({
+  expect(exampleOf(operationOf('POST', '/v1/tasks').requestBody?.content['application/json'])).toMatchObject({
     origin: { request_id: 'IR-48219' },
   });
 });

@@ -32,9 +32,9 @@ export type IneligibilityReason = {
      */
     reason: string;
     /**
-     * The value that the task requires
+     * The value that the task requires; a list holds ids
      */
-    wanted?: string | number | boolean | string[];
+    wanted?: string | number | boolean | unknown[];
     /**
      * The value of the worker
      */
@@ -6335,21 +6335,6 @@ export type SaveDraftRequest = {
 };
 
 /**
- * Why and since when nothing is sent
- */
-export type NotificationChannelDisabled = {
-    /**
-     * manual: by a request. gone: the receiver says that the channel no longer exists
-     */
-    reason: "manual" | "gone";
-    /**
-     * When it was disabled
-     * @format date-time
-     */
-    at: string;
-};
-
-/**
  * A daily period without notices
  */
 export type QuietHours = {
@@ -6408,7 +6393,17 @@ export type NotificationChannel = {
     /**
      * Why and since when nothing is sent; null while enabled
      */
-    disabled: NotificationChannelDisabled | null;
+    disabled: {
+        /**
+         * manual: by a request. gone: the receiver says that the channel no longer exists
+         */
+        reason: "manual" | "gone";
+        /**
+         * When it was disabled
+         * @format date-time
+         */
+        at: string;
+    } | null;
     /**
      * Whether the address is confirmed; always true for other kinds. No notices before
      */
@@ -7193,21 +7188,6 @@ export type RotateApiKeyRequest = {
 };
 
 /**
- * Why and since when nothing is sent
- */
-export type WebhookEndpointDisabled = {
-    /**
-     * manual: by a request. gone: the receiver answered 410. failing: it failed for too long
-     */
-    reason: "manual" | "gone" | "failing";
-    /**
-     * When it was disabled
-     * @format date-time
-     */
-    at: string;
-};
-
-/**
  * An endpoint with the secret that signs its events
  */
 export type WebhookEndpointWithSecret = {
@@ -7240,7 +7220,17 @@ export type WebhookEndpointWithSecret = {
     /**
      * Why and since when nothing is sent; null while enabled
      */
-    disabled: WebhookEndpointDisabled | null;
+    disabled: {
+        /**
+         * manual: by a request. gone: the receiver answered 410. failing: it failed for too long
+         */
+        reason: "manual" | "gone" | "failing";
+        /**
+         * When it was disabled
+         * @format date-time
+         */
+        at: string;
+    } | null;
     /**
      * Start of the current series of failures; null for none
      * @format date-time
@@ -7356,7 +7346,17 @@ export type WebhookEndpoint = {
     /**
      * Why and since when nothing is sent; null while enabled
      */
-    disabled: WebhookEndpointDisabled | null;
+    disabled: {
+        /**
+         * manual: by a request. gone: the receiver answered 410. failing: it failed for too long
+         */
+        reason: "manual" | "gone" | "failing";
+        /**
+         * When it was disabled
+         * @format date-time
+         */
+        at: string;
+    } | null;
     /**
      * Start of the current series of failures; null for none
      * @format date-time
@@ -8610,22 +8610,6 @@ export type CreateOrgRequest = {
 };
 
 /**
- * Since when and why the operator has suspended the org
- */
-export type OrgSuspension = {
-    /**
-     * When the operator suspended it
-     * @format date-time
-     */
-    at: string;
-    /**
-     * The reason; null for none
-     * @minLength 1
-     */
-    reason: string | null;
-};
-
-/**
  * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: no limit
  */
 export type RateLimits = {
@@ -8700,7 +8684,18 @@ export type Org = {
     /**
      * Since when and why the operator has suspended the org; null unless suspended
      */
-    suspension: OrgSuspension | null;
+    suspension: {
+        /**
+         * When the operator suspended it
+         * @format date-time
+         */
+        at: string;
+        /**
+         * The reason; null for none
+         * @minLength 1
+         */
+        reason: string | null;
+    } | null;
     rate_limits: RateLimits;
     usage: OrgUsage;
     /**
@@ -8857,7 +8852,18 @@ export type OrgSummary = {
     /**
      * Since when and why the operator has suspended the org; null unless suspended
      */
-    suspension: OrgSuspension | null;
+    suspension: {
+        /**
+         * When the operator suspended it
+         * @format date-time
+         */
+        at: string;
+        /**
+         * The reason; null for none
+         * @minLength 1
+         */
+        reason: string | null;
+    } | null;
     usage: OrgUsageSummary;
     /**
      * When it was created

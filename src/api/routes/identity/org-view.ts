@@ -21,10 +21,10 @@ import { changed, IpAllowlist, Name, type OperatorChange, RateLimitsView, UsageV
 const STATUSES = ['active', 'suspended'] as const;
 export const OrgStatus = word(STATUSES, { description: 'Whether credentials of the org are accepted' });
 export const Suspension = nullable(
-  Type.Object(
-    { at: time('When the operator suspended it'), reason: nullable(label('The reason; null for none')) },
-    { $id: 'OrgSuspension', description: 'Since when and why the operator has suspended the org' },
-  ),
+  Type.Object({
+    at: time('When the operator suspended it'),
+    reason: nullable(label('The reason; null for none')),
+  }),
   'Since when and why the operator has suspended the org; null unless suspended',
 );
 export const OrgView = Type.Object(

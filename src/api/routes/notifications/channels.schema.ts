@@ -153,16 +153,12 @@ export const ChannelView = Type.Object(
     language: Language,
     enabled: Enabled,
     disabled: nullable(
-      closed(
-        {
-          reason: word(['manual', 'gone'], {
-            description: 'manual: by a request. gone: the receiver says that the channel no longer exists',
-          }),
-          at: time('When it was disabled'),
-        },
-        'NotificationChannelDisabled',
-        'Why and since when nothing is sent',
-      ),
+      closed({
+        reason: word(['manual', 'gone'], {
+          description: 'manual: by a request. gone: the receiver says that the channel no longer exists',
+        }),
+        at: time('When it was disabled'),
+      }),
       'Why and since when nothing is sent; null while enabled',
     ),
     confirmed: Type.Boolean({

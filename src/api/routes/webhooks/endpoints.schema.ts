@@ -67,17 +67,12 @@ const Shown = {
   events: Type.Array(EventType, { minItems: 1, maxItems: 50, description: EVENTS }),
   enabled: Changeable.enabled,
   disabled: nullable(
-    closed(
-      {
-        reason: word(['manual', 'gone', 'failing'], {
-          description:
-            'manual: by a request. gone: the receiver answered 410. failing: it failed for too long',
-        }),
-        at: time('When it was disabled'),
-      },
-      'WebhookEndpointDisabled',
-      'Why and since when nothing is sent',
-    ),
+    closed({
+      reason: word(['manual', 'gone', 'failing'], {
+        description: 'manual: by a request. gone: the receiver answered 410. failing: it failed for too long',
+      }),
+      at: time('When it was disabled'),
+    }),
     'Why and since when nothing is sent; null while enabled',
   ),
   failing_since: nullable(time('Start of the current series of failures; null for none')),
