@@ -7,6 +7,7 @@ import sirv from 'sirv';
 import type { Admission } from '../access/admission.ts';
 import { handleOtherMethod } from '../http/router.ts';
 import { errorsPage } from './error-guide.ts';
+import { REFERENCE_SCRIPT } from './reference-script.ts';
 
 const DOCS_PATH = '/docs';
 
@@ -41,21 +42,6 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** The document is read from this server only, and no validator of another origin is asked. */
-const SCRIPT = `SwaggerUIBundle({
-  url: '/openapi.json',
-  dom_id: '#reference',
-  oauth2RedirectUrl: location.origin + '/docs/oauth2-redirect.html',
-  validatorUrl: null,
-  deepLinking: true,
-  docExpansion: 'list',
-  filter: true,
-  defaultModelsExpandDepth: 0,
-  displayRequestDuration: true,
-  requestSnippetsEnabled: true,
-});
-`;
-
 /** Colours of Swagger UI with too little contrast (WCAG 2.2, 1.4.3), and the full width of small screens. */
 const STYLE = `
 body { margin: 0; background: #fff; }
@@ -86,7 +72,7 @@ const OWN_FILES: Readonly<Record<string, { type: string; text: string }>> = {
   '/errors': { type: 'text/html', text: errorsPage() },
   '': { type: 'text/html', text: PAGE },
   '/': { type: 'text/html', text: PAGE },
-  '/page.js': { type: 'text/javascript', text: SCRIPT },
+  '/page.js': { type: 'text/javascript', text: REFERENCE_SCRIPT },
   '/page.css': { type: 'text/css', text: STYLE },
 };
 
