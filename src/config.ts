@@ -13,6 +13,7 @@ import {
   type StorageQuotas,
 } from './state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
+import { DISABLE_AFTER_HOURS } from './state/webhooks/endpoint.ts';
 
 /** Where `npm start` serves the API unless configured otherwise. */
 export const DEFAULT_URL = 'http://127.0.0.1:3000';
@@ -155,7 +156,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
     dataDir,
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
-    webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), 120),
+    webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };
 
   if (faults.length > 0) throw new ConfigError(faults);

@@ -6,6 +6,7 @@ import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
+import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { putOffNotice } from '../store/notices/notices.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
@@ -81,7 +82,7 @@ const BULK_CONCURRENCY = 1;
 const NOTICE_TIMEOUT_MS = 5_000;
 const DEFAULT_VAPID_SUBJECT = 'mailto:operator@localhost';
 const STALL_CHECK = 5_000;
-const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
+const DISABLE_AFTER_MS = DISABLE_AFTER_HOURS * 3600 * 1000;
 
 /** Starts all processors; resolves when they run. Waits while Redis is unavailable. */
 export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
@@ -107,7 +108,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     sender,
     log,
     concurrency: deliveryConcurrency,
-    disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER,
+    disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER_MS,
     blockMs: options.orderBlockMs,
   });
 

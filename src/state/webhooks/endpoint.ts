@@ -82,6 +82,9 @@ export interface Failing {
   periods: number;
 }
 
+/** Default of the limit: how long every delivery must have failed, hours. */
+export const DISABLE_AFTER_HOURS = 120;
+
 /** The limit has `PARTS` parts; failures must lie in `BAD_PARTS` of them, so that a single bad day does not count. */
 const PARTS = 5;
 const BAD_PARTS = 3;

@@ -4,18 +4,21 @@
 /** Most active secrets: each adds a signature to the headers of every delivery. */
 export const SIGNING_SECRETS = 5;
 
+/** How long a replaced secret keeps signing unless the request says otherwise, ms. */
+export const SECRET_OVERLAP_MS = 24 * 3600 * 1000;
+
 /**
  * The active secrets after a new one is added, newest first. A secret that already expires keeps its expiry; when there
  * are too many, the oldest are removed at once.
- * @param now ms. @param end when the so far current secret expires, ms.
+ * @param now ms. @param overlap how long the replaced secret keeps signing, ms.
  */
 export function withNewSecret<T extends { expires_at: number | null }>(
   made: T,
   before: readonly T[],
   now: number,
-  end: number,
+  overlap = SECRET_OVERLAP_MS,
 ): T[] {
-  const ending = before.map((one) => ({ ...one, expires_at: one.expires_at ?? end }));
+  const ending = before.map((one) => ({ ...one, expires_at: one.expires_at ?? now + overlap }));
   return [made, ...ending.filter((one) => one.expires_at > now)].slice(0, SIGNING_SECRETS);
 }
 

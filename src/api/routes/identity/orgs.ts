@@ -19,9 +19,6 @@ import { liveScope, route, scope } from '../../route.ts';
 import { allowlistErrors, OrgChange, requireAllowed } from './org-change.ts';
 import { changeOrg, OrgView, orgResponse, ownOrg, updateOrg } from './org-view.ts';
 
-/** How long deliveries are signed with a replaced secret as well, ms. */
-const OVERLAP_MS = 24 * 3600 * 1000;
-
 const SecretView = Type.Object(
   {
     secret: text('`whsec_…`, Standard Webhooks', { pattern: '^whsec_' }),
@@ -113,12 +110,7 @@ export const orgRoutes = [
           withSigningSecrets(
             before,
             org_id,
-            withNewSecret(
-              secret,
-              signingSecrets(before, org_id),
-              secret.created_at,
-              secret.created_at + OVERLAP_MS,
-            ),
+            withNewSecret(secret, signingSecrets(before, org_id), secret.created_at),
           ),
         () => newAuditEvent(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
         (after) => recordResponse({ status: 200, body: secretView(deps, after, org_id) }),

@@ -16,8 +16,6 @@ import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
 
-const DEFAULT_OVERLAP_S = 24 * 3600;
-
 /** A new endpoint for the pools of the key, and its secret, to be shown once. */
 export function newEndpoint(
   deps: ApiDeps,
@@ -102,13 +100,13 @@ export function rotated(
 ) {
   const now = deps.db.clock.now();
   const made = newSecret(deps, before, before.signature, body.secret);
-  const end = now + (body.overlap_seconds ?? DEFAULT_OVERLAP_S) * 1000;
+  const overlap = body.overlap_seconds === undefined ? undefined : body.overlap_seconds * 1000;
   const after: Endpoint = {
     ...before,
     version: before.version + 1,
     updated_at: now,
     public_key: made.publicKey,
-    secrets: withNewSecret(made.sealed, before.secrets, now, end),
+    secrets: withNewSecret(made.sealed, before.secrets, now, overlap),
   };
   return { after, secret: made.secret };
 }

@@ -2,6 +2,7 @@
 
 import Type from 'typebox';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
+import { SECRET_OVERLAP_MS } from '../../../state/webhooks/secret.ts';
 import { CreatedAt, closed, idOf, label, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 import { DeliveryOrdering, EventType } from '../tasks/enums.schema.ts';
 import { RetryPolicy, RetryPolicyInput } from '../tasks/task-handoff.schema.ts';
@@ -54,7 +55,7 @@ export const RotateSecret = closed({
     Type.Integer({
       minimum: 0,
       maximum: 604_800,
-      default: 86_400,
+      default: SECRET_OVERLAP_MS / 1000,
       description: 'How long deliveries are signed with the old secret as well',
     }),
   ),
