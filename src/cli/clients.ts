@@ -3,6 +3,7 @@
 import type { CreateOAuthClientRequest } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addRemoveCommand } from './remove-command.ts';
 import { openSession, type Streams } from './session.ts';
 
 const FIELDS = ['client_id', 'name', 'grant_types', 'public', 'redirect_uris', 'scopes', 'pools'];
@@ -57,13 +58,11 @@ export function addClientCommands(program: Command, streams: Streams): void {
       const client = await api.oauthClients.rotateSecret(clientId);
       out.answer(client, () => out.record(client, ['client_id', 'name', 'client_secret']));
     });
-  clients
-    .command('remove')
-    .description('remove an OAuth client; all its tokens become invalid at once')
-    .argument('<client_id>')
-    .action(async (clientId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      await api.oauthClients.delete(clientId);
-      out.answer({ client_id: clientId, removed: true }, () => out.line(`Removed ${clientId}.`));
-    });
+  addRemoveCommand(
+    clients,
+    'client_id',
+    'remove an OAuth client; all its tokens become invalid at once',
+    (api, id) => api.oauthClients.delete(id),
+    streams,
+  );
 }

@@ -24,9 +24,6 @@ export function pageQuery({ limit, cursor, order }: PageFlags): PageFlags {
   return givenOnly({ limit, cursor, order });
 }
 
-/** Columns of a list of sessions. */
-export const SESSION_FIELDS = ['session_id', 'signed_in_with', 'created_at', 'expires_at', 'user_agent'];
-
 /** Prints a page as a table with these fields, or its JSON. @param data the rows of the table, if not those of the page */
 export function showPage(
   out: Output,

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addRemoveCommand } from './remove-command.ts';
 import { openSession, type Streams } from './session.ts';
 
 const FIELDS = ['issuer_id', 'name', 'issuer', 'audience', 'jwks_uri', 'token_type', 'scope_claim', 'pools'];
@@ -45,15 +46,13 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
       const page = await api.issuers.list(pageQuery(flags));
       showPage(out, page, FIELDS);
     });
-  issuers
-    .command('remove')
-    .description('stop trusting an external issuer; its tokens are refused at once')
-    .argument('<issuer_id>')
-    .action(async (issuerId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      await api.issuers.delete(issuerId);
-      out.answer({ issuer_id: issuerId, removed: true }, () => out.line(`Removed ${issuerId}.`));
-    });
+  addRemoveCommand(
+    issuers,
+    'issuer_id',
+    'stop trusting an external issuer; its tokens are refused at once',
+    (api, id) => api.issuers.delete(id),
+    streams,
+  );
 }
 
 /** Parses pairs such as `write=tasks:create`; a value may have several scopes. @throws UsageError */

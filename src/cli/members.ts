@@ -2,16 +2,10 @@
 
 import type { CreateMemberRequest } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
-import {
-  addPageFlags,
-  collect,
-  givenOnly,
-  type PageFlags,
-  pageQuery,
-  SESSION_FIELDS,
-  showPage,
-} from './flags.ts';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addRemoveCommand } from './remove-command.ts';
 import { openSession, readText, type Streams } from './session.ts';
+import { addSessionCommands } from './session-commands.ts';
 
 const FIELDS = ['member_id', 'email', 'name', 'role', 'scopes', 'pools', 'disabled'];
 
@@ -58,30 +52,12 @@ export function addMemberCommands(program: Command, streams: Streams): void {
       const page = await api.members.list(pageQuery(flags));
       showPage(out, page, FIELDS);
     });
-  members
-    .command('sessions')
-    .description('list the browsers in which a member is signed in')
-    .argument('<member_id>')
-    .action(async (memberId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      showPage(out, await api.members.listSessions(memberId), SESSION_FIELDS);
-    });
-  members
-    .command('sign-out')
-    .description('sign a member out everywhere; access tokens of OAuth clients stay')
-    .argument('<member_id>')
-    .action(async (memberId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      await api.members.endSessions(memberId);
-      out.answer({ member_id: memberId, signed_out: true }, () => out.line(`Signed out ${memberId}.`));
-    });
-  members
-    .command('remove')
-    .description('remove a member; all access tokens issued for them become invalid at once')
-    .argument('<member_id>')
-    .action(async (memberId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      await api.members.delete(memberId);
-      out.answer({ member_id: memberId, removed: true }, () => out.line(`Removed ${memberId}.`));
-    });
+  addSessionCommands(members, 'member', 'access tokens of OAuth clients', streams);
+  addRemoveCommand(
+    members,
+    'member_id',
+    'remove a member; all access tokens issued for them become invalid at once',
+    (api, id) => api.members.delete(id),
+    streams,
+  );
 }

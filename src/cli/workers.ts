@@ -3,17 +3,9 @@
 import type { UpdateWorkerRequest, Worker } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { asSeconds } from './durations.ts';
-import {
-  addPageFlags,
-  asNumber,
-  collect,
-  givenOnly,
-  type PageFlags,
-  pageQuery,
-  SESSION_FIELDS,
-  showPage,
-} from './flags.ts';
+import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
+import { addSessionCommands } from './session-commands.ts';
 
 const FIELDS = [
   'worker_id',
@@ -147,23 +139,7 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
       const link = await api.workers.createSignInLink(workerId, body);
       out.answer(link, () => out.record(link, ['url', 'expires_at']));
     });
-  workers
-    .command('sessions')
-    .description('list the browsers in which a worker is signed in')
-    .argument('<worker_id>')
-    .action(async (workerId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      showPage(out, await api.workers.listSessions(workerId), SESSION_FIELDS);
-    });
-  workers
-    .command('sign-out')
-    .description('sign a worker out everywhere; their tokens stay')
-    .argument('<worker_id>')
-    .action(async (workerId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      await api.workers.endSessions(workerId);
-      out.answer({ worker_id: workerId, signed_out: true }, () => out.line(`Signed out ${workerId}.`));
-    });
+  addSessionCommands(workers, 'worker', 'their tokens', streams);
 }
 
 function addProfileFlags(command: Command): Command {
