@@ -21,7 +21,7 @@ import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion } from '../../http/etag.ts';
+import { requireVersion, versionedResponse } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound, throwIfAny } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import {
@@ -235,6 +235,5 @@ function issuerView({
 }
 
 function issuerResponse(issuer: Issuer, status = 200): HttpResponse {
-  const location = status === 201 && { Location: `/v1/issuers/${issuer.issuer_id}` };
-  return { status, body: issuerView(issuer), headers: { ETag: etag(issuer), ...location } };
+  return versionedResponse(issuer, issuerView(issuer), `/v1/issuers/${issuer.issuer_id}`, status);
 }

@@ -24,7 +24,7 @@ import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '..
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { scopesWith } from '../../access/roles.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion } from '../../http/etag.ts';
+import { requireVersion, versionedResponse } from '../../http/etag.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, PageQuery, PoolList, pageOf } from '../../http/schemas.ts';
@@ -274,6 +274,5 @@ function memberView(member: Member): object {
 }
 
 function memberResponse(member: Member, status = 200): HttpResponse {
-  const location = status === 201 && { Location: `/v1/members/${member.member_id}` };
-  return { status, body: memberView(member), headers: { ETag: etag(member), ...location } };
+  return versionedResponse(member, memberView(member), `/v1/members/${member.member_id}`, status);
 }

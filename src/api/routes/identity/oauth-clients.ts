@@ -20,7 +20,7 @@ import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion } from '../../http/etag.ts';
+import { requireVersion, versionedResponse } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, PageQuery, PoolList, pageOf, word } from '../../http/schemas.ts';
@@ -288,7 +288,6 @@ function clientView(client: OAuthClient): object {
 }
 
 function clientResponse(client: OAuthClient, status = 200, secret: object = {}): HttpResponse {
-  const location = status === 201 && { Location: `/v1/oauth-clients/${client.client_id}` };
   const body = { ...clientView(client), ...secret };
-  return { status, body, headers: { ETag: etag(client), ...location } };
+  return versionedResponse(client, body, `/v1/oauth-clients/${client.client_id}`, status);
 }

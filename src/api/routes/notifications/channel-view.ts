@@ -2,7 +2,7 @@
 
 import type { Channel } from '../../../state/notices/channel.ts';
 import { timestamp } from '../../../state/text/time.ts';
-import { etag } from '../../http/etag.ts';
+import { versionedResponse } from '../../http/etag.ts';
 import type { HttpResponse } from '../../http/response.ts';
 
 /** A channel as its worker sees it, without its secrets. */
@@ -25,12 +25,6 @@ export function channelView(channel: Channel): object {
 
 /** The response with one channel. */
 export function channelResponse(channel: Channel, status = 200): HttpResponse {
-  return {
-    status,
-    body: channelView(channel),
-    headers: {
-      ETag: etag(channel),
-      ...(status === 201 && { Location: `/v1/worker/notification-channels/${channel.channel_id}` }),
-    },
-  };
+  const path = `/v1/worker/notification-channels/${channel.channel_id}`;
+  return versionedResponse(channel, channelView(channel), path, status);
 }

@@ -6,6 +6,7 @@ import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { authorView } from '../../../state/tasks/view.ts';
 import { timestamp } from '../../../state/text/time.ts';
+import { newId } from '../../../store/redis/ids.ts';
 import type { Message } from '../../../store/tasks/messages.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { patternWithRule } from '../../http/pattern-rules.ts';
@@ -73,6 +74,16 @@ export const read = {
 export async function messageRules(body: unknown): Promise<FieldError[]> {
   const isBoth = memberOf(body, 'question') !== undefined && memberOf(body, 'answers') !== undefined;
   return isBoth ? [{ pointer: '/question', message: 'cannot be given together with answers' }] : [];
+}
+
+/** The message in a request. @param now ms */
+export function newMessage(
+  now: number,
+  author: Message['author'],
+  { text, question, answers }: NewMessage,
+): Omit<Message, 'sent_at'> {
+  const is_question = question === true;
+  return { message_id: newId(now), author, text, is_question, answers: answers?.toLowerCase() ?? null };
 }
 
 /** A page of the conversation as one side sees it. */

@@ -1,18 +1,12 @@
 // Messages of a task, on the requester's side.
 
-import type { Command } from '../../../state/tasks/command.ts';
 import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
 import type { Task } from '../../../state/tasks/task.ts';
-import { changeTask } from '../../../store/commands/change.ts';
-import { newId } from '../../../store/redis/ids.ts';
 import { loadMessages } from '../../../store/tasks/messages.ts';
-import type { StoredTask } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/pool-visibility.ts';
-import type { KeyPrincipal } from '../../access/principal.ts';
-import { refusal } from '../../http/refusal.ts';
-import type { HttpResponse } from '../../http/response.ts';
-import { type Call, route, scope } from '../../route.ts';
+import { route, scope } from '../../route.ts';
 import * as schema from './messages.schema.ts';
+import { changeAndRespond } from './task-response.ts';
 
 const tag = 'Messages';
 const path = '/v1/tasks/{task_id}/messages';
@@ -52,14 +46,8 @@ export const messageRoutes = [
     async handler(call) {
       const { deps, principal, params, body, actor } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const message = {
-        message_id: newId(deps.db.clock.now()),
-        author: { kind: 'requester' as const, id: actor },
-        text: body.text,
-        is_question: body.question === true,
-        answers: body.answers?.toLowerCase() ?? null,
-      };
-      return change(call, loaded, { name: 'message', ...message }, (task) =>
+      const message = schema.newMessage(deps.db.clock.now(), { kind: 'requester', id: actor }, body);
+      return changeAndRespond(call, loaded, [{ name: 'message', ...message }], (task) =>
         schema.messageResponse('requester', task, message),
       );
     },
@@ -83,33 +71,7 @@ export const messageRoutes = [
       const responseFor = (task: Task) => schema.readResponse('requester', task);
       if (unreadBy('requester', loaded.task) === 0) return responseFor(loaded.task);
       const command = { name: 'read_messages', side: 'requester', through: body.through } as const;
-      return change(call, loaded, command, responseFor);
+      return changeAndRespond(call, loaded, [command], responseFor);
     },
   }),
 ];
-
-/** Gives a command to the task. @throws ApiError the refusal of the lifecycle */
-async function change(
-  {
-    deps,
-    principal,
-    params,
-    ifMatch,
-    actor,
-    callerGuards,
-    recordResponse,
-  }: Call<KeyPrincipal, { task_id: string }>,
-  loaded: StoredTask,
-  command: Command,
-  responseFor: (task: Task) => HttpResponse,
-): Promise<HttpResponse> {
-  const changed = await changeTask(deps.db, principal.org_id, params.task_id, [command], {
-    actor,
-    callerGuards,
-    ifVersion: ifMatch,
-    loaded,
-    extraWrites: (task) => recordResponse(() => responseFor(task)),
-  });
-  if (!changed.ok) throw refusal(changed);
-  return responseFor(changed.task);
-}

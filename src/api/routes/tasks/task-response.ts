@@ -15,24 +15,38 @@ export function taskResponse(task: Task): HttpResponse {
 }
 
 /**
- * Changes a task for the caller and responds with it. The same commit stores the response for the `Idempotency-Key`.
+ * Changes a task for the caller and responds with it.
  * @param loaded the task as the caller may see it @throws ApiError when the change is refused
  */
-export async function changeAndRespond(
-  { deps, ifMatch, actor, callerGuards, recordResponse }: TaskCall,
+export function changeAndRespond(
+  call: TaskCall & Pick<Call, 'ifMatch'>,
   loaded: StoredTask,
   choice: Choice,
+  responseFor: (task: Task) => HttpResponse = taskResponse,
 ): Promise<HttpResponse> {
-  const { org_id, task_id } = loaded.task;
+  return commandAndRespond(call, loaded.task, choice, responseFor, { loaded, ifVersion: call.ifMatch });
+}
+
+/**
+ * Changes a task and gives the response for the changed task. The same commit stores the response for the
+ * `Idempotency-Key`.
+ * @throws ApiError when the change is refused
+ */
+export async function commandAndRespond(
+  { deps, actor, callerGuards, recordResponse }: TaskCall,
+  { org_id, task_id }: Pick<Task, 'org_id' | 'task_id'>,
+  choice: Choice,
+  responseFor: (task: Task) => HttpResponse,
+  known: { loaded?: StoredTask; ifVersion?: number | undefined } = {},
+): Promise<HttpResponse> {
   const changed = await changeTask(deps.db, org_id, task_id, choice, {
     actor,
     callerGuards,
-    ifVersion: ifMatch,
-    loaded,
-    extraWrites: (task) => recordResponse(() => taskResponse(task)),
+    extraWrites: (task) => recordResponse(() => responseFor(task)),
+    ...known,
   });
   if (!changed.ok) throw refusal(changed);
-  return taskResponse(changed.task);
+  return responseFor(changed.task);
 }
 
-type TaskCall = Pick<Call, 'deps' | 'ifMatch' | 'actor' | 'callerGuards' | 'recordResponse'>;
+type TaskCall = Pick<Call, 'deps' | 'actor' | 'callerGuards' | 'recordResponse'>;

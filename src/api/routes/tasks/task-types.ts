@@ -24,7 +24,7 @@ import { RULES_CACHE_MS } from '../../access/org-rules.ts';
 import type { KeyPrincipal, Principal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion } from '../../http/etag.ts';
+import { etag, requireVersion, versionedResponse } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
@@ -308,10 +308,6 @@ function view(name: string, version: TaskTypeVersion): object {
 }
 
 function typeResponse(type: TaskType, status = 200): HttpResponse {
-  const location = status === 201 && { Location: `/v1/task-types/${type.name}` };
-  return {
-    status,
-    body: view(type.name, type),
-    headers: { ETag: etag({ version: type.number }), ...location },
-  };
+  const record = { version: type.number };
+  return versionedResponse(record, view(type.name, type), `/v1/task-types/${type.name}`, status);
 }

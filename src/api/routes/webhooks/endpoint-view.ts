@@ -4,7 +4,7 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { etag } from '../../http/etag.ts';
+import { versionedResponse } from '../../http/etag.ts';
 import type { HttpResponse } from '../../http/response.ts';
 
 /** When deliveries to the endpoint began to fail, ms; null while they succeed. */
@@ -43,14 +43,6 @@ export function endpointResponse(
   failing: number | null,
   once: { status: number; secret: string | null } | null = null,
 ): HttpResponse {
-  const { endpoint_id } = endpoint;
-  const { status = 200 } = once ?? {};
-  return {
-    status,
-    body: { ...endpointView(endpoint, failing), ...(once !== null && { secret: once.secret }) },
-    headers: {
-      ETag: etag(endpoint),
-      ...(status === 201 && { Location: `/v1/webhook-endpoints/${endpoint_id}` }),
-    },
-  };
+  const body = { ...endpointView(endpoint, failing), ...(once !== null && { secret: once.secret }) };
+  return versionedResponse(endpoint, body, `/v1/webhook-endpoints/${endpoint.endpoint_id}`, once?.status);
 }

@@ -12,7 +12,7 @@ import { memberId, page } from '../../../store/redis/lists.ts';
 import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/workers/pools.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion } from '../../http/etag.ts';
+import { requireVersion, versionedResponse } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
@@ -226,9 +226,5 @@ function poolView(pool: Pool): object {
 }
 
 function poolResponse(pool: Pool, status = 200): HttpResponse {
-  return {
-    status,
-    body: poolView(pool),
-    headers: { ETag: etag(pool), ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
-  };
+  return versionedResponse(pool, poolView(pool), `/v1/pools/${pool.pool_id}`, status);
 }

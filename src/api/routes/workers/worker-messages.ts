@@ -1,7 +1,6 @@
 // Messages of a task, on the side of the worker who holds it. A worker who has lost the task sees none of them.
 
 import { hasOpenConversation, unreadBy } from '../../../state/tasks/conversation-reading.ts';
-import { newId } from '../../../store/redis/ids.ts';
 import { loadMessages } from '../../../store/tasks/messages.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { notFound } from '../../http/problem.ts';
@@ -50,13 +49,8 @@ export const workerMessageRoutes = [
     errors: ['invalid_transition', 'question_open', 'question_not_open'],
     handler(call) {
       const { deps, principal, body } = call;
-      const message = {
-        message_id: newId(deps.db.clock.now()),
-        author: { kind: 'worker' as const, id: principal.worker_id },
-        text: body.text,
-        is_question: body.question === true,
-        answers: body.answers?.toLowerCase() ?? null,
-      };
+      const author = { kind: 'worker', id: principal.worker_id } as const;
+      const message = schema.newMessage(deps.db.clock.now(), author, body);
       return changeOwnTask(
         call,
         () => ({ commands: [{ name: 'message', ...message }] }),

@@ -5,17 +5,17 @@ import type { Command } from '../../../state/tasks/command.ts';
 import { OFFER_STATUSES } from '../../../state/tasks/offer.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { offerView } from '../../../state/tasks/view.ts';
-import { changeTask, type Plan } from '../../../store/commands/change.ts';
+import type { Plan } from '../../../store/commands/change.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { mayShowTask, ownOffers, ownWorker } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { refusal } from '../../http/refusal.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, pageOf, time, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
+import { commandAndRespond } from '../tasks/task-response.ts';
 import { OfferedTask, oneTask, Reason, workerTaskResponse } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
@@ -126,31 +126,18 @@ export const workerOfferRoutes = [
 
 /** Accepts or declines an offer. @throws ApiError 404 for an offer of another worker, 409 when it is not pending */
 async function answerOffer(
-  {
-    deps,
-    principal,
-    params,
-    ifMatch,
-    actor,
-    callerGuards,
-    recordResponse,
-  }: Call<WorkerPrincipal, { offer_id: string }>,
+  call: Call<WorkerPrincipal, { offer_id: string }>,
   command: Command,
   response?: HttpResponse,
 ): Promise<HttpResponse> {
+  const { deps, principal, params, ifMatch } = call;
   const { org_id, worker_id } = principal;
-  const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
-  if (taskId === null) throw notFound();
+  const task_id = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
+  if (task_id === null) throw notFound();
   const plan = (task: Task): Plan => {
     if (!mayShowTask(task, principal)) throw notFound();
     requireVersion(task.version, ifMatch);
     return { commands: [command] };
   };
-  const changed = await changeTask(deps.db, org_id, taskId, plan, {
-    actor,
-    callerGuards,
-    extraWrites: (task) => recordResponse(() => response ?? workerTaskResponse(task)),
-  });
-  if (!changed.ok) throw refusal(changed);
-  return response ?? workerTaskResponse(changed.task);
+  return commandAndRespond(call, { org_id, task_id }, plan, (task) => response ?? workerTaskResponse(task));
 }
