@@ -1,63 +1,33 @@
-// Authentication. A credential is looked up by its hash and cached for at most a second, counted from before the look-up,
-// so that a busy client does not cost a look-up for each request. A revoked credential is rejected within that second in
-// every process, and at once in the process that revoked it.
+// Authentication: finds the caller of a request by its credential (`identity.ts`) and checks that the caller may use the
+// route. A revoked credential is rejected within a second in every process (`identity-cache.ts`), and at once in the process
+// that revoked it.
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
-import { LRUCache } from 'lru-cache';
-import { modeOf, orgOf } from '../../state/access/tenant.ts';
-import { recordKeyUse } from '../../store/identity/api-keys.ts';
+import { modeOf } from '../../state/access/tenant.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
-import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
+import { isSuspended } from '../../store/identity/suspension.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
-import { recordWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError, orgSuspended } from '../http/problem.ts';
 import type { SessionKind } from '../http/response.ts';
 import type { Admission } from './admission.ts';
-import { type Identity, identify } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { IdentityCache, isExpired, type TokenIssuers } from './identity-cache.ts';
+import { LastUsed } from './last-used.ts';
 import { type Access, type Principal, scopesOf } from './principal.ts';
 import { isSessionText, type SessionCookies } from './session-cookies.ts';
 
-const CACHE_MS = 1000;
-const MAX_CACHED = 10_000;
 /** Maximum age of a cached identity when a long request checks its authorization again, ms. */
 const RECHECK_AGE_MS = 100;
-/** How often a process updates `last_used_at` of a key, ms. */
-const USE_INTERVAL_MS = 5 * 60 * 1000;
-/** How often a process updates `last_seen_at` of a worker, ms. */
-const SEEN_INTERVAL_MS = 60 * 1000;
-
-/** Access tokens that are not ours, but of outside issuers. */
-interface TokenIssuers {
-  /** Whether the text has the form of such a token. */
-  isJwt(text: string): boolean;
-  /** The token's identity; null when no org trusts it. */
-  identify(token: string): Promise<Identity | null>;
-}
-
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
   readonly #admission: Admission;
-  readonly #issuers: TokenIssuers;
+  readonly #identities: IdentityCache;
+  readonly #lastUsed: LastUsed;
   readonly #cookies: SessionCookies;
   readonly #resourceMetadata: (path: string) => string | null;
-  /**
-   * Cached identities by credential hash. `loadedAt` is when the look-up started (monotonic clock). An outdated entry is
-   * kept, because it shows that the credential was valid recently.
-   */
-  readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>({ max: MAX_CACHED });
-  /** The identity in which each principal was found. */
-  readonly #identities = new WeakMap<Principal, Identity>();
-  /** Long requests, which are notified of a revocation that may concern them. */
-  readonly #revocationListeners = new Set<{ principal: Principal; onRevocation: () => void }>();
-  #revocations = 0;
-  /** Workers whose `last_seen_at` has been updated recently. */
-  readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_CACHED, ttl: SEEN_INTERVAL_MS });
-  /** Ids of keys whose `last_used_at` has been updated recently. */
-  readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL_MS });
-
   /** @param resourceMetadata URL of the protected resource metadata (RFC 9728) for a path; null without OAuth. */
   constructor(
     db: Db,
@@ -70,38 +40,30 @@ export class Authenticator {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
     this.#admission = admission;
-    this.#issuers = issuers;
+    this.#identities = new IdentityCache(db, issuers);
+    this.#lastUsed = new LastUsed(db);
     this.#cookies = cookies;
     this.#resourceMetadata = resourceMetadata;
   }
 
   /** Number of revocations and rule changes so far. A look-up during which it changes may have read an outdated state. */
   get revocations(): number {
-    return this.#revocations;
+    return this.#identities.revocations;
   }
 
   /** Drops cached credentials by name: their hash or that of their grant, the id of a client, member or issuer, or the key of the sessions of a worker or member. */
   dropCached(tag: string): void {
-    for (const [hash, { found }] of this.#known) if (found.tags.includes(tag)) this.#known.delete(hash);
-    this.#notify((principal) => this.#identities.get(principal)?.tags.includes(tag) === true);
+    this.#identities.drop(tag);
   }
 
   /** Makes long requests of an org check their authorization again, after a change of its rules. */
   recheckOrg(orgId: string): void {
-    this.#notify((principal) => 'org_id' in principal && orgOf(principal.org_id) === orgId);
+    this.#identities.recheckOrg(orgId);
   }
 
   /** Calls `onRevocation` whenever a credential of the principal may have been revoked. @returns a function that stops this */
   onRevocation(principal: Principal, onRevocation: () => void): () => void {
-    const follower = { principal, onRevocation };
-    this.#revocationListeners.add(follower);
-    return () => this.#revocationListeners.delete(follower);
-  }
-
-  #notify(isAffected: (principal: Principal) => boolean): void {
-    this.#revocations += 1;
-    for (const { principal, onRevocation } of this.#revocationListeners)
-      if (isAffected(principal)) onRevocation();
+    return this.#identities.onRevocation(principal, onRevocation);
   }
 
   /** Authenticates the caller, counts the request and checks that `access` is permitted. @throws ApiError 401, 403 or 429 */
@@ -173,7 +135,7 @@ export class Authenticator {
     if (principalAtAdmission.kind === 'anonymous') return true;
     if (principalAtAdmission.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const { text } = this.#presented(ctx, sessionKindFor(principalAtAdmission));
-    const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE_MS);
+    const found = text === undefined ? null : await this.#lookUp(text, RECHECK_AGE_MS);
     if (found === null || permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       return false;
     return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE_MS);
@@ -212,7 +174,7 @@ export class Authenticator {
 
   /** Guards that hold while the credential is unchanged since the request was admitted and its org is not suspended. No look-up. */
   guardsAtAdmission(principalAtAdmission: Principal): readonly Guard[] {
-    return this.#identities.get(principalAtAdmission)?.guards ?? [];
+    return this.#identities.identityOf(principalAtAdmission)?.guards ?? [];
   }
 
   /**
@@ -231,9 +193,8 @@ export class Authenticator {
   /** Looks up the credential again. @throws ApiError 401 */
   async #reload(ctx: Context, principalAtAdmission: Principal): Promise<Identity> {
     const { text = '', header } = this.#presented(ctx, sessionKindFor(principalAtAdmission));
-    const found = await this.#load(text, hashOf(text));
-    if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
-      throw this.#unauthorized(ctx, header);
+    const found = await this.#identities.load(text);
+    if (found === null || isExpired(found, this.#db.clock.now())) throw this.#unauthorized(ctx, header);
     return found;
   }
 
@@ -250,11 +211,10 @@ export class Authenticator {
 
   async #identify(ctx: Context, { text, header }: Presented): Promise<Identity['principal']> {
     if (text !== undefined) {
-      const credentialHash = hashOf(text);
       // Uncached credentials count toward the address limit before the look-up, and the count is undone if valid, so
       // parallel guessing is limited too.
-      const uncount = this.#known.has(credentialHash) ? null : this.#admission.reserveAnonymous(ctx);
-      const found = await this.#lookUp(text, credentialHash);
+      const uncount = this.#identities.has(hashOf(text)) ? null : this.#admission.reserveAnonymous(ctx);
+      const found = await this.#lookUp(text);
       if (found !== null) {
         uncount?.();
         return found.principal;
@@ -265,43 +225,11 @@ export class Authenticator {
   }
 
   /** The identity of a credential, from the cache or looked up. @param age maximum age of a cached one, ms. */
-  async #lookUp(text: string, hash: string, age = CACHE_MS): Promise<Identity | null> {
-    const known = this.#known.get(hash);
-    const isFresh = known !== undefined && performance.now() - known.loadedAt < age;
-    const found = isFresh ? known.found : await this.#load(text, hash);
-    if (found === null) this.#known.delete(hash);
-    const now = this.#db.clock.now();
-    if (found === null || (found.expires_at !== null && found.expires_at <= now)) return null;
-    if (!isFresh) await this.#updateLastUsed(found.principal, now);
-    return found;
-  }
-
-  /** Updates `last_used_at` of a key or `last_seen_at` of a worker from time to time. A failure does not affect the request. */
-  async #updateLastUsed(principal: Principal, now: number): Promise<void> {
-    if (principal.kind === 'worker') {
-      const name = `${principal.org_id} ${principal.worker_id} ${principal.incarnation}`;
-      if (this.#recentlySeen.has(name)) return;
-      this.#recentlySeen.set(name, true);
-      await recordWorkerSeen(this.#db, principal, now).catch(() => undefined);
-      return;
-    }
-    if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
-    if (this.#recentlyUsed.has(principal.key_id)) return;
-    this.#recentlyUsed.set(principal.key_id, true);
-    await recordKeyUse(this.#db, principal, now).catch(() => undefined);
-  }
-
-  async #load(text: string, hash: string): Promise<Identity | null> {
-    const [loadedAt, revocations] = [performance.now(), this.#revocations];
-    const identity = this.#issuers.isJwt(text)
-      ? await this.#issuers.identify(text)
-      : await identify(this.#db, text);
-    if (identity === null) return null;
-    const guards = [...identity.guards, notSuspended(this.#db, identity.principal.org_id)];
-    const found = { ...identity, guards };
-    this.#identities.set(found.principal, found);
-    if (this.#revocations === revocations) this.#known.set(hash, { loadedAt, found });
-    return found;
+  async #lookUp(text: string, age?: number): Promise<Identity | null> {
+    const known = await this.#identities.find(text, age);
+    if (known === null) return null;
+    if (known.isLoaded) await this.#lastUsed.update(known.found.principal, this.#db.clock.now());
+    return known.found;
   }
 
   #unauthorized(ctx: Context, header: string): ApiError {
