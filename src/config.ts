@@ -5,14 +5,32 @@
  */
 import { join } from 'node:path';
 import { type InFlightKind, type InFlightLimits, inFlightLimits } from './api/access/in-flight-limits.ts';
-import { cidrOf, parseNetwork } from './state/access/networks.ts';
+import {
+  asBaseUrl,
+  asContact,
+  asCredential,
+  asInteger,
+  asKey,
+  asLogLevel,
+  asMailbox,
+  asNetworks,
+  asOrigin,
+  asOrigins,
+  asQuota,
+  asRedisUrl,
+  asSmtpUrl,
+  asText,
+  asToken,
+  Fault,
+  type LogLevel,
+} from './config-values.ts';
 import {
   DEFAULT_STORAGE_QUOTAS,
   forEachQuota,
   highestQuota,
   type StorageQuotas,
 } from './state/access/storage-quotas.ts';
-import { parseQuota, type Quota } from './state/access/token-bucket.ts';
+import type { Quota } from './state/access/token-bucket.ts';
 import { DISABLE_AFTER_HOURS } from './state/webhooks/endpoint.ts';
 
 /** Where `npm start` serves the API unless configured otherwise. */
@@ -20,9 +38,6 @@ export const DEFAULT_URL = 'http://127.0.0.1:3000';
 
 export type ProcessKind = 'web' | 'worker' | 'server';
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The configuration of a process, validated. */
 export interface Config {
@@ -97,9 +112,6 @@ export class ConfigError extends Error {
     this.faults = faults;
   }
 }
-
-/** Thrown by the parsers below; the message completes a sentence that begins with the variable's name. */
-class Fault extends Error {}
 
 /** Reads the configuration of one kind of process. @throws ConfigError with every fault. */
 export function loadConfig(env: Environment, kind: 'web' | 'worker'): ConnectedConfig;
@@ -205,123 +217,4 @@ function reader(env: Environment) {
   }
 
   return { faults, given, read };
-}
-
-function asText(text: string): string {
-  return text;
-}
-
-function asInteger(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new Fault(`must be a whole number from ${min} to ${max}`);
-  };
-}
-
-function asRedisUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') {
-    throw new Fault('must be a redis:// or rediss:// URL');
-  }
-  if (url.hostname === '') throw new Fault('must name a host');
-  if (!/^(\/\d*)?$/.test(url.pathname)) throw new Fault('may have no path other than a database number');
-  return text;
-}
-
-function asSmtpUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'smtp:' && url?.protocol !== 'smtps:') {
-    throw new Fault('must be an smtp:// or smtps:// URL, with user and password if the server asks for them');
-  }
-  if (url.hostname === '') throw new Fault('must name a host');
-  return text;
-}
-
-/** An address, or a name with an address in angle brackets. */
-function asMailbox(text: string): string {
-  if (/^([^<>\p{Cc}]* )?<[^\s<>@]+@[^\s<>@]+>$|^[^\s<>@,]+@[^\s<>@,]+$/u.test(text)) return text;
-  throw new Fault('must be an address, such as work@example.com or BioLayer <work@example.com>');
-}
-
-function asContact(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'https:' || (url?.protocol === 'mailto:' && /^[^\s@]+@[^\s@]+$/.test(url.pathname)))
-    return text;
-  throw new Fault('must be a mailto: or https: URL, such as mailto:operations@example.com');
-}
-
-function asBaseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (!isHttp || `${url.username}${url.password}${url.search}${url.hash}` !== '') {
-    throw new Fault('must be an http:// or https:// URL, without user, query or fragment');
-  }
-  return url.href.replace(/\/+$/, '');
-}
-
-/** An origin such as `https://api.example.com`. Plain http only on loopback, because tokens and passwords are sent to it. */
-function asOrigin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || `${url.origin}/` !== url.href) {
-    throw new Fault('must be an origin such as https://api.example.com, without path, user or query');
-  }
-  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
-  if (url.protocol === 'http:' && !isLoopback) throw new Fault('must be https, except on loopback');
-  return url.origin;
-}
-
-function asCredential(text: string): string {
-  if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new Fault('must consist of printable ASCII characters without spaces');
-}
-
-function asToken(text: string): string {
-  if (text.length >= 16) return text;
-  throw new Fault('must have at least 16 characters');
-}
-
-function asKey(text: string): string {
-  const bytes = Buffer.from(text, 'base64');
-  // Node's decoder skips characters that are not base64; the round trip shows whether it skipped any.
-  if (bytes.length === 32 && bytes.toString('base64') === text) return text;
-  throw new Fault('must be the base64 form of exactly 32 bytes');
-}
-
-function asOrigins(text: string): readonly string[] {
-  const entries = text.split(',').flatMap((entry) => entry.trim() || []);
-  const unknown = entries.filter((one) => !/^https?:$/.test(protocolOf(one)) || new URL(one).origin !== one);
-  if (unknown.length === 0) return [...new Set(entries)];
-  throw new Fault(
-    `must be a list of origins such as https://app.example; not an origin: ${unknown.join(', ')}`,
-  );
-}
-
-function protocolOf(text: string): string {
-  return URL.canParse(text) ? new URL(text).protocol : '';
-}
-
-function asQuota(text: string): Quota | null {
-  if (text === 'off') return null;
-  const quota = parseQuota(text);
-  if (quota !== null) return quota;
-  throw new Fault(
-    'must be requests/seconds, such as 600/60, with at most a million requests a second; or off',
-  );
-}
-
-function asLogLevel(text: string): LogLevel {
-  const level = LOG_LEVELS.find((known) => known === text);
-  if (level) return level;
-  throw new Fault(`must be one of ${LOG_LEVELS.join(', ')}`);
-}
-
-function asNetworks(text: string): readonly string[] {
-  const entries = text.split(',').flatMap((entry) => entry.trim() || []);
-  const networks = entries.map(parseNetwork);
-  const unknown = entries.filter((_, index) => networks[index] === null);
-  if (unknown.length > 0) {
-    throw new Fault(`must be a list of CIDRs or IP addresses; not valid: ${unknown.join(', ')}`);
-  }
-  return [...new Set(networks.flatMap((network) => (network === null ? [] : cidrOf(network))))];
 }
