@@ -4,7 +4,8 @@
 // A task is indexed by its next check. After a check runs, its commit schedules the next one. So each time range of the
 // index is read only once.
 
-import { checkJob, isScheduledNow, SCHEDULED_AHEAD } from '../queues/catalogue.ts';
+import { isScheduledNow, SCHEDULED_AHEAD } from '../queues/catalogue.ts';
+import { checkJob } from '../queues/new-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';

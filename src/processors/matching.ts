@@ -2,7 +2,8 @@
 // job behind those of other orgs. So a thousand tasks of one org delay another org by one turn at most.
 
 import { UnrecoverableError } from 'bullmq';
-import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
+import type { MatchingJob } from '../queues/catalogue.ts';
+import { matchingJob } from '../queues/new-jobs.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { isWaiting } from '../state/tasks/waiting.ts';

@@ -6,7 +6,7 @@
 // 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
 //    of one task may be relayed in any order.
 
-import { checkJob, deliveryJob, noticeJob } from '../queues/catalogue.ts';
+import { checkJob, deliveryJob, noticeJob } from '../queues/new-jobs.ts';
 import { cancelledChecks, cancelledJobs, jobsOf, matchRequestsOf } from '../queues/outbox-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';

@@ -15,7 +15,7 @@ import {
   poolJob,
   replayJob,
   retryJob,
-} from '../queues/catalogue.ts';
+} from '../queues/new-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';

@@ -1,14 +1,8 @@
-// The catalogue of queues: which jobs exist, their ids, retries and retention. A job carries ids and the format version of its
-// data, never payloads or secrets. Its id is derived from what it is about, so adding the same job twice adds one job.
+// The catalogue of queues: which jobs exist, what they carry, their retries and retention. A job carries ids and the format
+// version of its data, never payloads or secrets. `new-jobs.ts` makes jobs with their ids.
 
 import type { JobsOptions } from 'bullmq';
-import {
-  checkSubject,
-  type DelayedCheck,
-  formOfChecks,
-  isDelayed,
-  type ScheduledCheck,
-} from '../state/tasks/scheduled-checks.ts';
+import type { DelayedCheck, ScheduledCheck } from '../state/tasks/scheduled-checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const;
 export type QueueName = (typeof QUEUES)[number];
@@ -26,7 +20,7 @@ export interface CheckJob<C extends ScheduledCheck = ScheduledCheck> {
 
 type VerifyCheck = Extract<ScheduledCheck, { kind: 'verify' }>;
 /** A check with a job of its own; a match at once is requested instead. */
-type JobCheck = VerifyCheck | DelayedCheck;
+export type JobCheck = VerifyCheck | DelayedCheck;
 
 /** An org's turn: the job matches some of the org's match requests. */
 export interface MatchingJob {
@@ -80,7 +74,7 @@ export interface DeliveryJob extends DeliveryTarget {
   from_backlog?: boolean;
 }
 
-interface DeliveryTarget {
+export interface DeliveryTarget {
   org_id: string;
   task_id: string;
   sequence: number;
@@ -176,148 +170,7 @@ export function backoff(attemptsMade: number): number {
   return Math.round(base * (1 + Math.random() * 0.2));
 }
 
-/** The job that empties a pool removed at `at`. @param idSuffix as for `checkJob`. */
-export function poolJob(
-  { org_id, pool_id, at }: { org_id: string; pool_id: string; at: number },
-  idSuffix?: string,
-): NewJob {
-  const jobId = ['pool', org_id, pool_id, at, ...(idSuffix === undefined ? [] : [idSuffix])].join('-');
-  return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
-}
-
-/**
- * The job of a check.
- * @param about the task at the version that scheduled the check. @param now ms, by Redis' clock.
- * @param idSuffix set by the sweeper: distinguishes the job from a lost one of the same id.
- */
-export function checkJob(
-  about: { org_id: string; task_id: string; version: number },
-  check: JobCheck,
-  now: number,
-  idSuffix: string | null = null,
-): NewJob {
-  const { org_id, task_id } = about;
-  const base = { form: formOfChecks([check]), org_id, task_id };
-  const jobId = checkJobId(about, check) + (idSuffix === null ? '' : `-${idSuffix}`);
-  if (isDelayed(check))
-    return {
-      queue: 'sla',
-      name: check.kind,
-      data: { ...base, check },
-      opts: { jobId, delay: Math.max(0, check.at - now) },
-    };
-  // A lower priority than matching: an org has one matching job at a time, but as many of these as it submits.
-  const opts = { jobId, priority: 1 };
-  return { queue: 'lifecycle', name: check.kind, data: { ...base, check }, opts };
-}
-
-/** The job of an org's turn. @param turn id of the turn, used once. @param idSuffix as in `checkJob`. */
-export function matchingJob(org_id: string, turn: string, idSuffix: string | null = null): NewJob {
-  const jobId = `match-${org_id}-${turn}${idSuffix === null ? '' : `-${idSuffix}`}`;
-  return {
-    queue: 'lifecycle',
-    name: 'match',
-    data: { form: JOB_FORM, org_id, turn },
-    opts: { jobId, attempts: 1000 },
-  };
-}
-
-/** The job that releases a task which a removed worker still holds. @param idSuffix as in `checkJob`. */
-export function orphanedReservationJob(
-  about: { org_id: string; worker_id: string; task_id: string },
-  idSuffix: string,
-): NewJob {
-  const { org_id, worker_id, task_id } = about;
-  return {
-    queue: 'lifecycle',
-    name: 'worker',
-    data: { form: JOB_FORM, org_id, worker_id, orphaned_tasks: [task_id] },
-    opts: { jobId: `orphan-${task_id}-${worker_id}-${idSuffix}` },
-  };
-}
-
-/** The job that runs a replay step by step. @param idSuffix as in `checkJob`. */
-export function replayJob(
-  about: { org_id: string; replay_id: string },
-  idSuffix: string | null = null,
-): NewJob {
-  const { org_id, replay_id } = about;
-  const jobId = `replay-${replay_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
-  return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
-}
-
-/** The job that runs a bulk action step by step. @param idSuffix as in `checkJob`. */
-export function bulkActionJob(
-  about: { org_id: string; bulk_action_id: string },
-  idSuffix: string | null = null,
-): NewJob {
-  const { org_id, bulk_action_id } = about;
-  const jobId = `bulk-${bulk_action_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
-  const data = { form: JOB_FORM, org_id, bulk_action_id } as const;
-  return { queue: 'bulk', name: 'bulk_action', data, opts: { jobId } };
-}
-
-/** The job of a notice. @param idSuffix as in `checkJob` */
-export function noticeJob(
-  about: { org_id: string; worker_id: string; notice_id: string },
-  idSuffix: string | null = null,
-): NewJob {
-  const { org_id, worker_id, notice_id } = about;
-  const jobId = `notice-${notice_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
-  const data = { form: JOB_FORM, org_id, worker_id, notice_id } as const;
-  return { queue: 'notifications', name: 'notify', data, opts: { jobId } };
-}
-
-/** The job of a first attempt. @param idSuffix as in `checkJob`; a manual redelivery also sets it. */
-export function deliveryJob(about: DeliveryTarget, idSuffix: string | null = null): NewJob {
-  return { queue: 'webhooks', name: 'deliver', ...delivery(about, idSuffix) };
-}
-
-/** The job of a retry; its id contains the due time. @param at when it is due, ms. @param now ms. */
-export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob {
-  const { data, opts } = delivery(about, String(Math.ceil(at)));
-  const delay = Math.max(0, Math.ceil(at - now));
-  return { queue: 'retries', name: 'deliver', data, opts: { ...opts, delay } };
-}
-
-/** The job of a delivery that waited for an earlier event of its task. @param now ms; makes the id unique. */
-export function orderedJob(about: DeliveryTarget, now: number): NewJob {
-  return deliveryJob(about, `n${now.toString(36)}`);
-}
-
-/** The job of a delivery that is released from a backlog. @param now ms; makes the id unique. */
-export function backlogJob(about: DeliveryTarget, now: number): NewJob {
-  const { data, opts } = delivery(about, `w${now.toString(36)}`);
-  return { queue: 'webhooks', name: 'deliver', data: { ...data, from_backlog: true }, opts };
-}
-
-function delivery(
-  about: DeliveryTarget,
-  suffix: string | null,
-): { data: DeliveryJob; opts: { jobId: string } } {
-  const { org_id, task_id, sequence, endpoint_id } = about;
-  const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
-  const data = {
-    form: JOB_FORM,
-    org_id,
-    task_id,
-    sequence,
-    ...(endpoint_id !== undefined && { endpoint_id }),
-  } as const;
-  return {
-    data,
-    opts: { jobId: `deliver-${task_id}-${sequence}${target}${suffix === null ? '' : `-${suffix}`}` },
-  };
-}
-
 /** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */
 export function hasJob(check: ScheduledCheck): check is JobCheck {
   return check.kind !== 'match' || check.after !== null;
-}
-
-/** Id of the job of a check. */
-export function checkJobId(about: { task_id: string; version: number }, check: JobCheck): string {
-  return isDelayed(check)
-    ? `${check.kind}-${about.task_id}-${check.at}-${checkSubject(check) ?? 'clock'}`
-    : `${check.kind}-${about.task_id}-v${about.version}`;
 }

@@ -2,19 +2,16 @@
 
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { type DelayedCheck, isDelayed } from '../state/tasks/scheduled-checks.ts';
+import { hasJob, isScheduledNow, JOB_FORM, type NewJob } from './catalogue.ts';
 import {
   bulkActionJob,
   checkJob,
   checkJobId,
   deliveryJob,
-  hasJob,
-  isScheduledNow,
-  JOB_FORM,
-  type NewJob,
   noticeJob,
   poolJob,
   replayJob,
-} from './catalogue.ts';
+} from './new-jobs.ts';
 
 /** The match requests that follow from an outbox entry. */
 export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {

@@ -1,7 +1,7 @@
 // Deliveries in every state, while Redis is killed, jobs are lost, and worker processes are killed or suspended: each
 // arrives, none is recorded twice, and no delivery has two requests at the same time.
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { retryJob } from '../../src/queues/catalogue.ts';
+import { retryJob } from '../../src/queues/new-jobs.ts';
 import { Queues } from '../../src/queues/queues.ts';
 import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
 import type { Db } from '../../src/store/redis/connection.ts';

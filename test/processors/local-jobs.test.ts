@@ -1,7 +1,8 @@
 // Jobs that run in the process that relays them: without a queue while there is capacity, otherwise from their queue.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalJobs } from '../../src/processors/local-jobs.ts';
-import { matchingJob, type NewJob } from '../../src/queues/catalogue.ts';
+import type { NewJob } from '../../src/queues/catalogue.ts';
+import { matchingJob } from '../../src/queues/new-jobs.ts';
 import type { Queues } from '../../src/queues/queues.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { accept, addOrg, addTask, addWorker, applyCommands, openTestDb, taskOf } from '../support/db.ts';

@@ -1,6 +1,6 @@
 // The sweeper: adds and counts lost jobs, and adds none where a job exists.
 import { describe, expect, it } from 'vitest';
-import { checkJob } from '../../src/queues/catalogue.ts';
+import { checkJob } from '../../src/queues/new-jobs.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';

@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
 import { guardJobs, TolerantWorker } from '../../src/processors/job-guard.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
-import { checkJob } from '../../src/queues/catalogue.ts';
+import { checkJob } from '../../src/queues/new-jobs.ts';
 import { queuePrefix } from '../../src/queues/queues.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';

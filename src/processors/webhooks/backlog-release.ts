@@ -4,7 +4,7 @@
 // The job of a released delivery is marked `from_backlog`, so that the process that runs it goes on releasing the next
 // ones. If all processes die, the sweeper releases the first delivery of each backlog.
 
-import { backlogJob } from '../../queues/catalogue.ts';
+import { backlogJob } from '../../queues/new-jobs.ts';
 import type { Queues } from '../../queues/queues.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Log } from '../../store/redis/log.ts';

@@ -12,7 +12,8 @@
 // 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the failed list.
 
 import { type Job, UnrecoverableError } from 'bullmq';
-import { type DeliveryJob, orderedJob, retryJob } from '../../queues/catalogue.ts';
+import type { DeliveryJob } from '../../queues/catalogue.ts';
+import { orderedJob, retryJob } from '../../queues/new-jobs.ts';
 import type { Queues } from '../../queues/queues.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';

@@ -1,7 +1,7 @@
 // Deliveries to a task's callback URL, with all processors running and a real receiver: each event is delivered, signed,
 // retried at the right time and never earlier, and stopped when it must stop.
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
+import { deliveryJob, retryJob } from '../../../src/queues/new-jobs.ts';
 import type { Handoff, Task } from '../../../src/state/tasks/task.ts';
 import {
   callbackAuthContext,

@@ -1,7 +1,7 @@
 // Several jobs of one delivery at the same time, because a job lost its lock during the request or a redelivery was
 // requested: only the job with the lease sends the request.
 import { expect, it } from 'vitest';
-import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
+import { deliveryJob, retryJob } from '../../../src/queues/new-jobs.ts';
 import { queuePrefix } from '../../../src/queues/queues.ts';
 import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { dueTimeOf } from '../../../src/store/webhooks/delivery-lease.ts';
