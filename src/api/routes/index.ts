@@ -24,6 +24,7 @@ import { evidenceRoutes } from './tasks/evidence.ts';
 import { messageRoutes } from './tasks/messages.ts';
 import { supervisionRoutes } from './tasks/supervision.ts';
 import { taskBatchRoutes } from './tasks/task-batch.ts';
+import { taskTypeVersionRoutes } from './tasks/task-type-versions.ts';
 import { taskTypeRoutes } from './tasks/task-types.ts';
 import { taskRoutes } from './tasks/tasks.ts';
 import { deliveryRoutes } from './webhooks/deliveries.ts';
@@ -52,6 +53,7 @@ export const ROUTES: readonly Route[] = [
   ...bulkActionRoutes,
   ...taskBatchRoutes,
   ...taskTypeRoutes,
+  ...taskTypeVersionRoutes,
   ...matchRoutes,
   ...eventRoutes,
   ...eventStreamRoutes,

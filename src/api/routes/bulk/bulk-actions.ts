@@ -4,13 +4,9 @@ import { newAuditEvent } from '../../../state/audit/audit.ts';
 import {
   ACTION_SCOPES,
   type BulkAction,
-  type BulkFailure,
   MAX_RUNNING,
-  type Selection,
   type TaskAction,
 } from '../../../state/bulk/bulk-action.ts';
-import type { FieldError } from '../../../state/text/field-error.ts';
-import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import {
   BULK_ACTIONS,
@@ -20,28 +16,23 @@ import {
   endWrites,
   loadBulkAction,
   loadBulkActions,
-  loadFailures,
-  loadOrder,
   oldBulkActions,
 } from '../../../store/bulk/bulk-actions.ts';
 import { countTasks } from '../../../store/bulk/bulk-step.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
-import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { page } from '../../../store/redis/lists.ts';
 import { maySee } from '../../access/grants.ts';
-import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
-import type { ApiDeps } from '../../deps.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, invalid, notFound } from '../../http/problem.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
-import { memberOf } from '../../http/validation.ts';
 import { anyScope, route } from '../../route.ts';
 import { cancelRun } from '../runs/cancel-run.ts';
-import { taskPatch } from '../tasks/supervision.ts';
-import { referenceErrors, timeErrors } from '../tasks/task-input.ts';
+import { bulkActionErrors, newBulkAction, selectionOf, taskAction } from './bulk-action-input.ts';
+import { bulkActionView, detailView, loadedView } from './bulk-action-view.ts';
 import { BulkActionCreate, BulkActionParams, BulkActionView, BulkPreview } from './bulk-actions.schema.ts';
 
 const ACCESS = anyScope('tasks:cancel', 'tasks:assign', 'tasks:update', 'tasks:review');
@@ -59,11 +50,7 @@ export const bulkActionRoutes = [
       'Cancels, requeues, updates, approves or rejects tasks in the background, each as the request for this task alone would, and requires the scope of that request. With `dry_run`, only counts the tasks.',
     body: BulkActionCreate,
     admit: ({ action }, principal) => requireScope(principal, action),
-    rules: async (body, { deps, principal }) => [
-      ...selectionErrors(body),
-      ...feedbackErrors(body),
-      ...(await changesErrors(body, deps, principal)),
-    ],
+    rules: bulkActionErrors,
     responses: {
       200: { description: 'With dry_run: how many tasks', schema: BulkPreview },
       202: { description: 'The bulk action has been created', schema: BulkActionView, headers: ['Location'] },
@@ -195,117 +182,4 @@ function requireOwnPool(principal: KeyPrincipal, action: TaskAction): void {
   const pool = action.action === 'update' ? action.changes.requirements?.worker_pool_id : undefined;
   if (typeof pool === 'string' && !maySeePool(principal, pool))
     throw new ApiError('pool_forbidden', 'The key may move tasks only to its own pools.');
-}
-
-function taskAction(body: BulkActionCreate): TaskAction {
-  switch (body.action) {
-    case 'cancel':
-      return { action: body.action, reason: body.reason ?? null };
-    case 'requeue':
-      return { action: body.action, reason: body.reason };
-    case 'update':
-      return { action: body.action, changes: taskPatch(body.changes) };
-    default:
-      return { action: body.action, feedback: body.feedback ?? null, rating: body.rating ?? null };
-  }
-}
-
-/** The chosen tasks. UUIDs are stored in lower case. @throws ApiError 422 */
-function selectionOf({ filter, task_ids }: BulkActionCreate): Selection {
-  if (filter !== undefined) return { filter };
-  if (task_ids === undefined) throw invalid({ pointer: '/filter', message: 'is required, or else task_ids' });
-  return { task_ids: task_ids.map((id) => id.toLowerCase()) };
-}
-
-function selectionErrors(body: unknown): FieldError[] {
-  const [filter, ids] = [memberOf(body, 'filter'), memberOf(body, 'task_ids')];
-  if (filter !== undefined && ids !== undefined)
-    return [{ pointer: '/task_ids', message: 'is not allowed together with filter' }];
-  if (!Array.isArray(ids)) return [];
-  const seen = new Set<string>();
-  const errors: FieldError[] = [];
-  for (const [index, id] of ids.entries()) {
-    const name = String(id).toLowerCase();
-    if (seen.has(name)) errors.push({ pointer: `/task_ids/${index}`, message: 'is given twice' });
-    seen.add(name);
-  }
-  return errors;
-}
-
-/** A worker whose work is rejected must learn why. */
-function feedbackErrors(body: unknown): FieldError[] {
-  const feedback = memberOf(body, 'feedback');
-  return memberOf(body, 'action') === 'reject' && typeof feedback === 'string' && feedback.trim() === ''
-    ? [{ pointer: '/feedback', message: 'is required when tasks are rejected' }]
-    : [];
-}
-
-/** The errors of an update, with pointers into the body. */
-async function changesErrors(body: unknown, deps: ApiDeps, principal: Principal): Promise<FieldError[]> {
-  const changes = memberOf(body, 'changes');
-  if (typeof changes !== 'object' || changes === null) return [];
-  if (Object.keys(changes).length === 0) return [{ pointer: '/changes', message: 'must not be empty' }];
-  const errors = [
-    ...timeErrors(changes, deps.db.clock.now()),
-    ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, changes) : []),
-  ];
-  return errors.map((one) => ({ ...one, pointer: `/changes${one.pointer}` }));
-}
-
-function newBulkAction(
-  { org_id, pools }: KeyPrincipal,
-  { task_action, selection }: BulkOrder,
-  actor: string,
-  now: number,
-): BulkAction {
-  return {
-    bulk_action_id: newId(now),
-    org_id,
-    version: 1,
-    action: task_action.action,
-    status: 'pending',
-    reason: null,
-    pools,
-    cursor: null,
-    total: 'task_ids' in selection ? selection.task_ids.length : null,
-    matched: 0,
-    done: 0,
-    failed: 0,
-    skipped: 0,
-    created_by: actor,
-    created_at: now,
-    updated_at: now,
-    finished_at: null,
-  };
-}
-
-/** As it is shown in lists. */
-function bulkActionView(bulk: BulkAction): object {
-  const { finished_at } = bulk;
-  return {
-    bulk_action_id: bulk.bulk_action_id,
-    action: bulk.action,
-    status: bulk.status,
-    reason: bulk.reason,
-    total: bulk.total,
-    matched: bulk.matched,
-    done: bulk.done,
-    failed: bulk.failed,
-    skipped: bulk.skipped,
-    created_by: bulk.created_by,
-    created_at: timestamp(bulk.created_at),
-    updated_at: timestamp(bulk.updated_at),
-    finished_at: finished_at === null ? null : timestamp(finished_at),
-  };
-}
-
-function detailView(bulk: BulkAction, order: BulkOrder, failures: readonly BulkFailure[]): object {
-  const { action: _action, ...parameters } = order.task_action;
-  const filter = 'filter' in order.selection ? order.selection.filter : null;
-  return { ...bulkActionView(bulk), filter, parameters, failures };
-}
-
-async function loadedView(db: Db, bulk: BulkAction): Promise<object> {
-  const [order, failures] = await Promise.all([loadOrder(db, bulk), loadFailures(db, bulk)]);
-  return detailView(bulk, order, failures);
 }

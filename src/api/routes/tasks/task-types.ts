@@ -2,11 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { MAX_VERSIONS, type TaskType, type TaskTypeVersion } from '../../../state/tasks/task-type.ts';
+import { MAX_VERSIONS, type TaskType } from '../../../state/tasks/task-type.ts';
 import { isSame } from '../../../state/text/same.ts';
-import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { taskTypesSince, taskTypesWrites } from '../../../store/identity/orgs.ts';
 import { type Change, EMPTY_CHANGE, merge } from '../../../store/redis/commit.ts';
@@ -14,37 +12,20 @@ import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
-import {
-  loadTaskType,
-  loadTaskTypes,
-  loadVersions,
-  taskTypeWrites,
-} from '../../../store/tasks/task-types.ts';
+import { loadTaskType, loadTaskTypes, taskTypeWrites } from '../../../store/tasks/task-types.ts';
 import { RULES_CACHE_MS } from '../../access/org-rules.ts';
 import type { KeyPrincipal, Principal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { etag, requireVersion, versionedResponse } from '../../http/etag.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import type { HttpResponse } from '../../http/response.ts';
-import { actor, closed, described, PageQuery, pageOf, Slug, time } from '../../http/schemas.ts';
+import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { goldErrors } from './gold-validation.ts';
 import { TaskDefaults } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
-
-const Params = Type.Object({ name: described(Slug, 'Name of the task type') });
-const TypeView = Type.Object(
-  {
-    name: described(Slug, 'Name of the task type'),
-    version: Type.Integer({ minimum: 1, description: 'Its number; tasks show it as `task_type_version`' }),
-    ...TaskDefaults.properties,
-    created_at: time('When this version was made'),
-    created_by: actor('Who made this version'),
-  },
-  { $id: 'TaskType', description: 'A version of a registered task type' },
-);
+import { contentOf, Params, TypeView, typeResponse, typeView } from './task-type-view.ts';
 
 export const taskTypeRoutes = [
   route({
@@ -64,7 +45,7 @@ export const taskTypeRoutes = [
       const index = orgKeysOf(db.prefix, principal.org_id).index('task_types');
       const { items, next } = await page(db, [index], range, limit, async (members) =>
         (await loadTaskTypes(db, principal.org_id, members.map(memberId))).map((type) =>
-          type === null || type.retired ? null : view(type.name, type),
+          type === null || type.retired ? null : typeView(type.name, type),
         ),
       );
       return listResponse(items, bound, next);
@@ -183,55 +164,6 @@ export const taskTypeRoutes = [
       });
     },
   }),
-  route({
-    method: 'GET',
-    path: '/v1/task-types/{name}/versions',
-    access: scope('types:read'),
-    tag: 'Task types',
-    operationId: 'listTaskTypeVersions',
-    summary: 'List the versions of a task type',
-    description: 'Lists all versions, the newest first; also those of a retired task type.',
-    params: Params,
-    query: closed(PageQuery),
-    responses: { 200: { description: 'A page of versions', schema: pageOf(TypeView) } },
-    async handler({ deps: { db }, principal, params: { name }, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const type = await loadTaskType(db, principal.org_id, name);
-      if (type === null) throw notFound();
-      const bound = listScope('task_type_versions', principal.org_id, name, order);
-      const after = readCursor(bound, cursor, /^\d{1,4}$/);
-      const step = order === 'asc' ? 1 : -1;
-      const first = after === null ? (order === 'asc' ? 1 : type.number) : Number(after) + step;
-      const numbers = Array.from({ length: limit }, (_, index) => first + step * index).filter(
-        (number) => number >= 1 && number <= type.number,
-      );
-      const versions = await loadVersions(db, principal.org_id, name, numbers);
-      const shown = versions.filter((one) => one !== null).map((one) => view(name, one));
-      const last = numbers.at(-1);
-      const hasMore = last !== undefined && last + step >= 1 && last + step <= type.number;
-      return listResponse(shown, bound, hasMore ? String(last) : null);
-    },
-  }),
-  route({
-    method: 'GET',
-    path: '/v1/task-types/{name}/versions/{version}',
-    access: scope('types:read'),
-    tag: 'Task types',
-    operationId: 'getTaskTypeVersion',
-    summary: 'Retrieve a version of a task type',
-    description: 'Shows one version; also of a retired task type.',
-    params: Type.Object({
-      ...Params.properties,
-      version: Type.Integer({ minimum: 1, description: 'Number of the version' }),
-    }),
-    responses: { 200: { description: 'The version', schema: TypeView, headers: ['ETag'] } },
-    async handler({ deps, principal, params: { name, version } }) {
-      const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);
-      if (found === null) throw notFound();
-      const headers = { ETag: etag({ version: found.number }) };
-      return { status: 200, body: view(name, found), headers };
-    },
-  }),
 ];
 
 /** Errors of defaults. What a task may add is not required of its type. */
@@ -289,25 +221,4 @@ async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   times.set(tenantId, first);
   const left = first + RULES_CACHE_MS - performance.now();
   if (left > 0) await sleep(left);
-}
-
-/** What a version holds, as it was sent. */
-function contentOf({ defaults, gold }: TaskTypeVersion): object {
-  return { ...defaults, ...(gold !== undefined && { gold_rate: gold.rate, gold_tasks: gold.tasks }) };
-}
-
-function view(name: string, version: TaskTypeVersion): object {
-  const { number, created_at, created_by } = version;
-  return {
-    name,
-    version: number,
-    ...contentOf(version),
-    created_at: timestamp(created_at),
-    created_by,
-  };
-}
-
-function typeResponse(type: TaskType, status = 200): HttpResponse {
-  const record = { version: type.number };
-  return versionedResponse(record, view(type.name, type), `/v1/task-types/${type.name}`, status);
 }
