@@ -32,7 +32,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
     case 'bulk_action':
       return [bulkActionJob(entry)];
     case 'delivery':
-      return [deliveryJob(entry, entry.again)];
+      return [deliveryJob(entry, entry.id_suffix)];
     case 'notice':
       return [noticeJob(entry)];
     case 'task': {

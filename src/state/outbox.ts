@@ -58,7 +58,7 @@ export type OutboxEntry =
       sequence: number;
       endpoint_id?: string | undefined;
       /** Suffix of the job's id, which distinguishes it from earlier jobs for the same delivery. */
-      again: string;
+      id_suffix: string;
     }
   | {
       kind: 'worker';
@@ -121,7 +121,7 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
     task_id: 'string',
     sequence: 'number',
     endpoint_id: 'string?',
-    again: 'string',
+    id_suffix: 'string',
   },
   worker: {
     org_id: 'string',

@@ -5,10 +5,9 @@ export interface TrackRecord {
   /** Offers by how they ended. Revoked and withdrawn offers are not counted. */
   accepted: number;
   declined: number;
-  /** Expired offers. */
-  lapsed: number;
+  expired: number;
   /** Offers expired since the worker last answered one or became available. */
-  lapsed_in_a_row: number;
+  expired_in_a_row: number;
   /** The rating set through the API, before any review. */
   rating_given: number;
   /** When it was set again last, ms; absent: never. */
@@ -33,8 +32,8 @@ export function newTrackRecord(rating: number): TrackRecord {
   return {
     accepted: 0,
     declined: 0,
-    lapsed: 0,
-    lapsed_in_a_row: 0,
+    expired: 0,
+    expired_in_a_row: 0,
     rating_given: rating,
     reviews: 0,
     review_sum: 0,
@@ -44,9 +43,8 @@ export function newTrackRecord(rating: number): TrackRecord {
 
 /** The record with one more ended offer. */
 export function withAnswer(record: TrackRecord, answer: 'accepted' | 'declined' | 'expired'): TrackRecord {
-  if (answer === 'expired')
-    return { ...record, lapsed: record.lapsed + 1, lapsed_in_a_row: record.lapsed_in_a_row + 1 };
-  return { ...record, [answer]: record[answer] + 1, lapsed_in_a_row: 0 };
+  const expired_in_a_row = answer === 'expired' ? record.expired_in_a_row + 1 : 0;
+  return { ...record, [answer]: record[answer] + 1, expired_in_a_row };
 }
 
 /** The record with these review ratings, 1–5, added. */
@@ -111,11 +109,11 @@ export function ratingOf({ rating_given, reviews, review_sum }: TrackRecord): nu
 }
 
 /** Shares of the ended offers that were accepted and that expired; null while there are none. */
-export function ratesOf({ accepted, declined, lapsed }: TrackRecord): {
+export function ratesOf({ accepted, declined, expired }: TrackRecord): {
   acceptance_rate: number | null;
   lapse_rate: number | null;
 } {
-  const all = accepted + declined + lapsed;
+  const all = accepted + declined + expired;
   const share = (count: number) => (all === 0 ? null : Math.round((count / all) * 1000) / 1000);
-  return { acceptance_rate: share(accepted), lapse_rate: share(lapsed) };
+  return { acceptance_rate: share(accepted), lapse_rate: share(expired) };
 }

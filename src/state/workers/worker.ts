@@ -4,7 +4,7 @@
 
 import { agrees } from '../tasks/agreement.ts';
 import { comparisonOf } from '../tasks/copies.ts';
-import { finalRejection } from '../tasks/dispute-reading.ts';
+import { finalRejection } from '../tasks/dispute-status.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
 import type { Task } from '../tasks/task.ts';
 import { isSame } from '../text/same.ts';
@@ -174,7 +174,7 @@ export function applyEffect(worker: Worker, taskId: string, effect: Effect, now:
   }
   if (response !== undefined) {
     change.track = withAnswer(worker.track, response);
-    if (change.track.lapsed_in_a_row >= EXPIRED_OFFERS_TO_AWAY && worker.availability === 'available')
+    if (change.track.expired_in_a_row >= EXPIRED_OFFERS_TO_AWAY && worker.availability === 'available')
       change.availability = 'away';
   }
   if (workedMs !== undefined) change.track = withTask(change.track ?? worker.track, workedMs);
@@ -221,7 +221,7 @@ export function next(worker: Worker, change: Partial<Worker>, now: number): Work
     ...(back && { idle_since: now }),
     ...change,
     draining,
-    track: back ? { ...track, lapsed_in_a_row: 0 } : track,
+    track: back ? { ...track, expired_in_a_row: 0 } : track,
     version: worker.version + 1,
     updated_at: now,
   };

@@ -64,7 +64,7 @@ export function partitionKeys(prefix: string, partition: string) {
     /** List: samples of the numbers that are not yet added to the tallies; see `store/stats/sample-log.ts`. */
     statsLog: `${base}:stats-log`,
     /** Hash: `v`, how often samples were added to the tallies. */
-    statsAggregations: `${base}:stats-folds`,
+    statsVersion: `${base}:stats-version`,
     /** String: the principal of a credential, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:credential:${hash}`,
     /**

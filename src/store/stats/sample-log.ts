@@ -107,9 +107,9 @@ interface Table {
  * @returns how many were added; 0 also when another process was faster. @throws UnreadableRecord
  */
 export async function aggregateSamples(db: Db, partition: string): Promise<number> {
-  const { statsLog, statsAggregations } = partitionKeys(db.prefix, partition);
+  const { statsLog, statsVersion } = partitionKeys(db.prefix, partition);
   const [version, texts] = await Promise.all([
-    fetched(statsAggregations, db.redis.hget(statsAggregations, 'v')),
+    fetched(statsVersion, db.redis.hget(statsVersion, 'v')),
     fetched(statsLog, db.redis.lrange(statsLog, 0, BATCH - 1)),
   ]);
   if (texts.length === 0) return 0;
@@ -117,11 +117,11 @@ export async function aggregateSamples(db: Db, partition: string): Promise<numbe
   const tables = tablesOf(readSamples(db, statsLog, texts), db.clock.now());
   const writes = await Promise.all(tables.map((table) => tableWrites(db, table)));
   const isDone = await commit(db.redis, {
-    guards: [{ kind: 'version', key: statsAggregations, version: aggregations }],
+    guards: [{ kind: 'version', key: statsVersion, version: aggregations }],
     writes: [
       ...writes.flat(),
       ['LTRIM', statsLog, texts.length, -1],
-      ['HSET', statsAggregations, 'v', aggregations + 1],
+      ['HSET', statsVersion, 'v', aggregations + 1],
     ],
   });
   return isDone ? texts.length : 0;

@@ -147,7 +147,7 @@ export async function resend(
   const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
   const text = isNew ? Buffer.alloc(0) : packDelivery(before);
   if (!text.equals(stored ?? Buffer.alloc(0))) return 'changed';
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again: jobSuffix };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, id_suffix: jobSuffix };
   const guards: Guard[] = [
     ...admitted,
     { kind: 'score', key: keys.pendingDeliveries, member, score: score === null ? null : Number(score) },
@@ -188,7 +188,7 @@ export function resendWrites(
 ): Change {
   const keys = orgKeysOf(db.prefix, target.org_id);
   const [key, field] = [keys.deliveries(target.task_id), fieldOf(target)];
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again: jobSuffix };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, id_suffix: jobSuffix };
   const { endpoint_id } = target;
   const listed = listedMember(target, eventAt);
   const moved: Write[] = [];
@@ -223,7 +223,7 @@ export function messageWrites(
 ): Change {
   const keys = orgKeysOf(db.prefix, orgId);
   const target: DeliveryTarget = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again: 'first' };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, id_suffix: 'first' };
   return {
     guards: [{ kind: 'absent', key: keys.message(message.id) }],
     writes: [

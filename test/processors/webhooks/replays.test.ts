@@ -74,8 +74,8 @@ const stateOf = (replay: Replay) => loadReplay(db, replay.org_id, replay.replay_
 async function sentBy(replay: Replay): Promise<string[]> {
   const entries = await db.redis.xrange(orgKeysOf(db.prefix, replay.org_id).outbox, '-', '+');
   return entries
-    .map(([, [, text = '']]) => JSON.parse(text) as { kind: string; again?: string } & DeliveryTarget)
-    .filter((one) => one.kind === 'delivery' && one.again === `replay-${replay.replay_id}`)
+    .map(([, [, text = '']]) => JSON.parse(text) as { kind: string; id_suffix?: string } & DeliveryTarget)
+    .filter((one) => one.kind === 'delivery' && one.id_suffix === `replay-${replay.replay_id}`)
     .map((one) => `${one.task_id} ${one.sequence}`);
 }
 
