@@ -4,7 +4,6 @@
  */
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { type PoolLimits, ThreadPool } from './pool.ts';
 import { findTooDeep, isJsonObject, type Problem } from './problem.ts';
 import {
   checkShorthand,
@@ -13,9 +12,10 @@ import {
   unusable,
   validateShorthand,
 } from './shorthand.ts';
+import { type PoolLimits, ThreadPool } from './thread-pool.ts';
 
-export { CheckerBusyError, type PoolLimits } from './pool.ts';
 export type { Problem } from './problem.ts';
+export { CheckerBusyError, type PoolLimits } from './thread-pool.ts';
 
 /** Largest schema, bytes of UTF-8, and its deepest nesting of arrays and objects. */
 const MAX_SCHEMA_BYTES = 64 * 1024;

@@ -16,7 +16,7 @@ import { forEachIntact } from '../store/redis/unreadable.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
 import { loadWorker, releaseOrphanedReservation } from '../store/workers/workers.ts';
 import { poolOfTask, runMatchingTurn } from './matching.ts';
-import { emptyPool } from './pools.ts';
+import { emptyPool } from './removed-pools.ts';
 import { verify } from './verification.ts';
 import { runReplayJob } from './webhooks/replays.ts';
 

@@ -27,7 +27,7 @@ const LONGEST = [
   'test/api/oauth/oauth.test.ts',
   'test/api/access/reauthorize.test.ts',
   'test/api/ops/secrets-rotation.test.ts',
-  'test/output-schema/pool.test.ts',
+  'test/output-schema/thread-pool.test.ts',
   'test/runtime/embedded-redis.test.ts',
   'test/api/access/rate-limits.test.ts',
 ];

@@ -1,7 +1,7 @@
 // A notice tells a worker of an offer, or of a change to one of their tasks. Which changes cause notices, and whether a
 // notice is still worth sending, follows from the task alone.
 
-import { hasOpenConversation, unreadBy } from '../tasks/conversation-reading.ts';
+import { hasOpenConversation, unreadBy } from '../tasks/conversation-status.ts';
 import type { TaskEvent } from '../tasks/event.ts';
 import { isOfWorker } from '../tasks/offer.ts';
 import type { Task } from '../tasks/task.ts';

@@ -1,7 +1,7 @@
 // What a lead looks for: open tasks that are late, and tasks that wait for a reviewer.
 
-import { openQuestionOf } from './conversation-reading.ts';
-import { isDisputed } from './dispute-reading.ts';
+import { openQuestionOf } from './conversation-status.ts';
+import { isDisputed } from './dispute-status.ts';
 import { isFinal } from './lifecycle.ts';
 import type { Task } from './task.ts';
 import { isReported } from './waiting.ts';

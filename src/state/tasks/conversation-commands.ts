@@ -8,7 +8,7 @@ import {
   type ReadCommand,
   type Side,
 } from './conversation.ts';
-import { readBy } from './conversation-reading.ts';
+import { readBy } from './conversation-status.ts';
 import { notYours } from './refusals.ts';
 import type { Task } from './task.ts';
 import type { Transition } from './transition.ts';

@@ -2,7 +2,7 @@
 
 import type { Refusal } from './command.ts';
 import type { DisputeCommand } from './dispute.ts';
-import { disputableUntil } from './dispute-reading.ts';
+import { disputableUntil } from './dispute-status.ts';
 import { notYours } from './refusals.ts';
 import type { Transition } from './transition.ts';
 

@@ -1,7 +1,7 @@
 // The filters by which tasks are listed and chosen.
 
 import { isInReview, isOverdue } from './attention.ts';
-import { openQuestionOf } from './conversation-reading.ts';
+import { openQuestionOf } from './conversation-status.ts';
 import { isGold } from './gold.ts';
 import { isFinal, STATUSES, type Status } from './lifecycle.ts';
 import { poolOf, type Task, type Urgency } from './task.ts';

@@ -1,7 +1,7 @@
 // How long a finished task is kept. Members of a sorted set say what to purge and when: `<org> <task>` the task with
 // everything about it, `<org> <task> log` its history alone.
 
-import { isDisputed } from './dispute-reading.ts';
+import { isDisputed } from './dispute-status.ts';
 import type { Task } from './task.ts';
 
 const DAY = 24 * 3600 * 1000;

@@ -4,10 +4,10 @@
 import { orgOf } from '../access/tenant.ts';
 import { timestamp } from '../text/time.ts';
 import type { Author, OpenQuestion, Side } from './conversation.ts';
-import { openQuestionOf, unreadBy } from './conversation-reading.ts';
+import { openQuestionOf, unreadBy } from './conversation-status.ts';
 import { answersOf } from './copies.ts';
 import type { Dispute } from './dispute.ts';
-import { disputableUntil } from './dispute-reading.ts';
+import { disputableUntil } from './dispute-status.ts';
 import type { HistoryEntry } from './event.ts';
 import { isGold } from './gold.ts';
 import type { Assignment, Offer } from './offer.ts';

@@ -1,7 +1,7 @@
 // Pools and workers created with the id of a removed one inherit nothing from it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { emptyPool } from '../../../src/processors/pools.ts';
+import { emptyPool } from '../../../src/processors/removed-pools.ts';
 import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, merge } from '../../../src/store/redis/commit.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Author, MessageCommand } from '../../../src/state/tasks/conversation.ts';
 import { MAX_MESSAGES } from '../../../src/state/tasks/conversation.ts';
-import { openQuestionOf, unreadBy } from '../../../src/state/tasks/conversation-reading.ts';
+import { openQuestionOf, unreadBy } from '../../../src/state/tasks/conversation-status.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { offerView, taskView, workerTaskView } from '../../../src/state/tasks/view.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
-import { disputableUntil } from '../../../src/state/tasks/dispute-reading.ts';
+import { disputableUntil } from '../../../src/state/tasks/dispute-status.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { newTrackRecord, withRatings } from '../../../src/state/workers/track-record.ts';

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { MAX_MESSAGES, type Side } from '../../../state/tasks/conversation.ts';
-import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import { unreadBy } from '../../../state/tasks/conversation-status.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { authorView } from '../../../state/tasks/view.ts';
 import { timestamp } from '../../../state/text/time.ts';

@@ -1,6 +1,6 @@
 // Messages of a task, on the requester's side.
 
-import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import { unreadBy } from '../../../state/tasks/conversation-status.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { loadMessages } from '../../../store/tasks/messages.ts';
 import { visibleTask } from '../../access/pool-visibility.ts';

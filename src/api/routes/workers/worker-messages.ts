@@ -1,6 +1,6 @@
 // Messages of a task, on the side of the worker who holds it. A worker who has lost the task sees none of them.
 
-import { hasOpenConversation, unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import { hasOpenConversation, unreadBy } from '../../../state/tasks/conversation-status.ts';
 import { loadMessages } from '../../../store/tasks/messages.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { notFound } from '../../http/problem.ts';

@@ -1,4 +1,4 @@
-// What a task tells of the rejection that ended it: whether its worker may dispute it, or has.
+// The status of the rejection that ended a task: whether its worker may dispute it, or has disputed it.
 
 import { DISPUTE_DAYS } from './dispute.ts';
 import type { Review, Task } from './task.ts';

@@ -1,4 +1,4 @@
-// What a task tells of its conversation: the open question, and how much each side has not read.
+// The status of the conversation of a task: the open question, and how much each side has not read.
 
 import type { Conversation, OpenQuestion, Side } from './conversation.ts';
 import { isFinal } from './lifecycle.ts';
