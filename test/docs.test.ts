@@ -39,17 +39,25 @@ function read(path: string): string {
 
 /** The rows of the table whose head begins with these cells, each as its cells, without the marks of code. */
 function table(path: string, ...head: string[]): string[][] {
+  const [first] = tables(path, ...head);
+  if (first === undefined) throw new Error(`${path} has no table with the head ${head.join(', ')}`);
+  return first;
+}
+
+/** The rows of all tables whose head begins with these cells, as of `table`. */
+function tables(path: string, ...head: string[]): string[][][] {
   const cells = (line: string) =>
     line
       .split('|')
       .slice(1, -1)
       .map((cell) => cell.trim().replaceAll('`', ''));
   const lines = read(path).split('\n');
-  const start = lines.findIndex((line) => head.every((name, index) => cells(line)[index] === name));
-  if (start < 0) throw new Error(`${path} has no table with the head ${head.join(', ')}`);
-  const rest = lines.slice(start + 2);
-  const end = rest.findIndex((line) => !line.startsWith('|'));
-  return rest.slice(0, end < 0 ? undefined : end).map(cells);
+  return lines.flatMap((line, start) => {
+    if (!line.startsWith('|') || !head.every((name, index) => cells(line)[index] === name)) return [];
+    const rest = lines.slice(start + 2);
+    const end = rest.findIndex((one) => !one.startsWith('|'));
+    return [rest.slice(0, end < 0 ? undefined : end).map(cells)];
+  });
 }
 
 /** The content of the fenced blocks of a language. */
@@ -249,10 +257,25 @@ describe('docs/architecture.md', () => {
     expect(drawn).toEqual(expect.arrayContaining(rooms));
   });
 
-  it('names an existing file for every rule', () => {
-    const files = table('docs/architecture.md', 'rule', 'file').map(([, file = '']) => file);
-    expect(files.length).toBeGreaterThan(30);
-    expect(files.filter((file) => !file.endsWith('.ts') || !existsSync(join(ROOT, 'src', file)))).toEqual([]);
+  it('names for every rule a file, and a name that the file defines', () => {
+    const rows = tables('docs/architecture.md', 'rule', 'file', 'see').flat();
+    expect(rows.length).toBeGreaterThan(200);
+    const isDefined = (name: string, text: string) =>
+      new RegExp(`^(export )?(async )?(function|const|class) \\*?${name}\\b`, 'm').test(text) ||
+      new RegExp(`^ {2}(static )?(async )?\\*?#?${name}[(<]`, 'm').test(text);
+    const wrong = rows.filter(([, file = '', see = '']) => {
+      const path = join('src', file);
+      if (!file.endsWith('.ts') || !existsSync(join(ROOT, path))) return true;
+      return see !== '' && !isDefined(see, read(path));
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('has no rule twice', () => {
+    const rules = tables('docs/architecture.md', 'rule', 'file', 'see').flatMap((rows) =>
+      rows.map(([rule]) => rule),
+    );
+    expect(rules.filter((rule, index) => rules.indexOf(rule) !== index)).toEqual([]);
   });
 });
 
