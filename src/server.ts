@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { startProcessors } from './processors/processors.ts';
 import { demoSignInLinks, ensureDemoOrg } from './runtime/demo-org.ts';
+import { ensureDemoTask } from './runtime/demo-task.ts';
 import { startEmbeddedRedis } from './runtime/embedded-redis.ts';
 import { embeddedSecrets } from './runtime/embedded-secrets.ts';
 import { noticeOptionsOf } from './runtime/notice-options.ts';
@@ -74,6 +75,11 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     await embedded?.stop();
   });
   const demo = await ensureDemoOrg(web.db, sealer, config.dataDir);
+  if (demo.person_id !== undefined)
+    await ensureDemoTask(web.url, demo, demo.person_id).catch((err: unknown) =>
+      // Someone may have used up the quotas of the demo org, or suspended it.
+      log.warn({ err }, 'the demo has no task for a person'),
+    );
   const links = await demoSignInLinks(web.db, demo, config.publicUrl ?? web.url);
 
   process.stdout.write(`
@@ -81,7 +87,7 @@ BioLayer is up.
 
   Worker's pages  ${links.work ?? `${web.url}/work`}
   Team's console  ${links.console ?? `${web.url}/console`}
-                  (each link signs in the demo's worker or member once; later as ${demo.member?.email}, ${demo.member?.password})
+                  (each link signs in the demo's person or member once; later as ${demo.member?.email}, ${demo.member?.password})
 
   API             ${web.url}/v1
   Docs            ${web.url}/docs

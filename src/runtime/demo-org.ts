@@ -1,5 +1,6 @@
-// Creates the demo org: a pool, a worker who is qualified for the example task, a member, and credentials. The credentials
-// are stored in the data folder, so that they stay the same over restarts.
+// Creates the demo org: a pool, a worker who is qualified for the example task and is played by a program, a worker who is a
+// person in the portal, a member, and credentials. The credentials are stored in the data folder, so that they stay the same
+// over restarts.
 
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -37,6 +38,8 @@ export interface DemoOrg {
   worker_token: string;
   pool_id: string;
   member?: DemoMember;
+  /** The worker of the portal's link. */
+  person_id?: string;
 }
 
 /** A member of the demo org, who may do everything. */
@@ -55,9 +58,13 @@ export async function ensureDemoOrg(db: Db, sealer: Sealer, dataDir: string): Pr
   );
   const where = known === null ? null : parseCredential(known.api_key);
   const isKnown = known !== null && where !== null && (await findCredential(db, where)) !== null;
-  if (isKnown && known.member !== undefined) return known;
-  const org = isKnown ? known : await makeDemoOrg(db, sealer);
-  const made = { ...org, member: await makeDemoMember(db, org.org_id) };
+  if (isKnown && known.member !== undefined && known.person_id !== undefined) return known;
+  const org: DemoOrg = isKnown ? known : await makeDemoOrg(db, sealer);
+  const made: DemoOrg = {
+    ...org,
+    member: org.member ?? (await makeDemoMember(db, org.org_id)),
+    person_id: org.person_id ?? (await makeDemoPerson(db, org)),
+  };
   await writeFile(file, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
   return made;
 }
@@ -88,8 +95,44 @@ async function makeDemoMember(db: Db, org_id: string): Promise<DemoMember> {
   return { member_id, email, password };
 }
 
+/** A worker who is offline until they open the portal and go available. @returns their id */
+async function makeDemoPerson(db: Db, { org_id, pool_id }: DemoOrg): Promise<string> {
+  const worker_id = 'demo-person';
+  const found = await loadWorker(db, org_id, worker_id);
+  if (found !== null) return worker_id;
+  const person = newWorker(db, org_id, { worker_id, name: 'Demo person', pool_id, availability: 'offline' });
+  await commit(db.redis, workerWrites(db, null, person));
+  return worker_id;
+}
+
+function newWorker(
+  db: Db,
+  org_id: string,
+  { pool_id, ...fields }: Pick<Worker, 'worker_id' | 'name' | 'availability'> & { pool_id: string },
+): Worker {
+  const now = db.clock.now();
+  return {
+    ...fields,
+    org_id,
+    version: 1,
+    created_at: now,
+    updated_at: now,
+    incarnation: newId(now),
+    pool_ids: [pool_id],
+    skills: ['phone_verification', 'incident_response'],
+    certifications: ['soc-operator'],
+    trust_level: 5,
+    rating: 5,
+    track: newTrackRecord(5),
+    capacity: 5,
+    draining: false,
+    reservations: [],
+    idle_since: now,
+  };
+}
+
 /**
- * Links that sign in the worker and the member of the demo org, each once and within a day.
+ * Links that sign in the person and the member of the demo org, each once and within a day.
  * @param url origin of the server. @returns null for one who was removed since.
  */
 export async function demoSignInLinks(
@@ -98,7 +141,7 @@ export async function demoSignInLinks(
   url: string,
 ): Promise<{ work: string | null; console: string | null }> {
   const { org_id } = demo;
-  const worker = await loadWorker(db, org_id, demo.worker_id);
+  const worker = await loadWorker(db, org_id, demo.person_id ?? demo.worker_id);
   const member = demo.member === undefined ? null : await loadMember(db, org_id, demo.member.member_id);
   const makeLink = async (subject: SignInLink['subject'], page: string) => {
     const { text, hash } = newCredential('bll_', org_id);
@@ -132,9 +175,11 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const now = db.clock.now();
   const { org, apiKey, change, auditEvent } = newOrg(db, sealer, 'Demo', 'system');
   const { org_id } = org;
-  const stamps = { org_id, version: 1, created_at: now, updated_at: now };
   const pool: Pool = {
-    ...stamps,
+    org_id,
+    version: 1,
+    created_at: now,
+    updated_at: now,
     incarnation: newId(now),
     pool_id: 'demo-pool',
     name: 'Demo pool',
@@ -142,23 +187,13 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     broadcast_size: 5,
     offer_ttl_seconds: null,
   };
-  const worker: Worker = {
-    ...stamps,
-    incarnation: newId(now),
+  const { pool_id } = pool;
+  const worker = newWorker(db, org_id, {
     worker_id: 'demo-worker',
     name: 'Demo worker',
-    pool_ids: [pool.pool_id],
-    skills: ['phone_verification', 'incident_response'],
-    certifications: ['soc-operator'],
-    trust_level: 5,
-    rating: 5,
-    track: newTrackRecord(5),
-    capacity: 5,
+    pool_id,
     availability: 'available',
-    draining: false,
-    reservations: [],
-    idle_since: now,
-  };
+  });
   const token = newCredential('blw_', org_id);
   const changes = [change, poolWrites(db, null, pool), workerWrites(db, null, worker)];
   await commitAudited(db, org_id, auditEvent, {
@@ -173,6 +208,6 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     api_key: apiKey,
     worker_id: worker.worker_id,
     worker_token: token.text,
-    pool_id: pool.pool_id,
+    pool_id,
   };
 }

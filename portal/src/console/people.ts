@@ -3,7 +3,7 @@
 import type { Pool, Worker } from '@biolayer/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { api } from '../shared/api/client.ts';
-import { useMay } from './member.tsx';
+import { useMay, useMember } from './member.tsx';
 
 const FRESH = 60_000;
 /** Most workers and pools that are offered for choice; beyond them, ids are typed. */
@@ -38,6 +38,19 @@ export function useWorkerName(): (id: string) => string {
   const workers = useWorkers();
   const names = new Map(workers.map((one) => [one.worker_id, one.name]));
   return (id) => names.get(id) ?? id;
+}
+
+/** A function from the id of a member to their name; undefined when it is not known. */
+export function useMemberName(): (id: string) => string | undefined {
+  const own = useMember();
+  const { data } = useQuery({
+    queryKey: ['members', 'names'],
+    queryFn: () => firstOf(api.members.list({ limit: 200 })),
+    enabled: useMay('members:read'),
+    staleTime: FRESH,
+  });
+  const names = new Map(data?.map((one) => [one.member_id, one.name]));
+  return (id) => names.get(id) ?? (id === own.member_id ? own.name : undefined);
 }
 
 export function usePoolName(): (id: string) => string {

@@ -91,7 +91,7 @@ function SignedIn({ session }: { session: WorkerSession }) {
           <>
             <AvailabilitySwitch />
             <ConnectionBadge connection={connection} />
-            <div className="app-bar-end">
+            <div className="app-bar-end app-bar-person">
               <span className="muted small">{session.name}</span>
               <Button
                 look="quiet"

@@ -160,7 +160,12 @@ function Bars({ title, rows }: { title: string; rows: readonly Bar[] }) {
             <li key={group}>
               <Link className="bar" href={`/console/tasks?${search}`}>
                 <span className="bar-label">{label}</span>
-                <meter className={`bar-meter bar-${group}`} max={most} value={count} aria-hidden="true" />
+                <progress
+                  className={`progress bar-meter bar-${group}`}
+                  max={most}
+                  value={count}
+                  aria-hidden="true"
+                />
                 <span className="bar-count numeric">
                   {is_exact ? format.number(count) : text.atLeast(format.number(count))}
                 </span>

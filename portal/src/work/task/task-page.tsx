@@ -53,9 +53,11 @@ function Loaded({ task, workerId }: { task: WorkerTask; workerId: string }) {
       <div className="task">
         <div className="stack">
           <Brief task={task} />
-          {isInHand && <Conversation task={task} />}
         </div>
-        {isInHand ? <InHand task={task} workerId={workerId} /> : <SubmittedWork task={task} />}
+        <div className="task-answer">
+          {isInHand ? <InHand task={task} workerId={workerId} /> : <SubmittedWork task={task} />}
+        </div>
+        {isInHand && <Conversation task={task} />}
       </div>
     </Page>
   );
