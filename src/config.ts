@@ -77,6 +77,8 @@ export interface Config {
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
   readonly dataDir: string;
+  /** Where a worker process answers `/metrics`, `/livez` and `/readyz`; undefined: nowhere. Port 0 for any free one. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
   /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
   /** A webhook endpoint whose deliveries have all failed for this many hours is disabled. */
@@ -133,6 +135,8 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   }
 
   const dataDir = read('DATA_DIR', asText, '.data');
+  const metricsHost = read('METRICS_HOST', asText, '127.0.0.1');
+  const metricsPort = read('METRICS_PORT', asInteger(0, 65_535), undefined);
   const config: Config = {
     redisUrl: read('REDIS_URL', asRedisUrl, undefined),
     host: read('HOST', asText, '127.0.0.1'),
@@ -167,6 +171,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     ),
     logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
     dataDir,
+    metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort },
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };

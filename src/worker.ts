@@ -1,9 +1,11 @@
-// Process type `worker`: runs relay, processors and sweeper. Any number of these processes may run.
+// Process type `worker`: runs relay, processors and sweeper, and shows its status if a port is set for it. Any number of these
+// processes may run.
 
 import { startProcessors } from './processors/processors.ts';
 import { noticeOptionsOf } from './runtime/notice-options.ts';
 import { preflight } from './runtime/preflight.ts';
 import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
+import { startStatusServer } from './runtime/worker-status.ts';
 
 await runProcess(
   'worker',
@@ -22,7 +24,14 @@ await runProcess(
       disableEndpointsAfter: config.webhookDisableAfterHours * 3600_000,
       log,
     });
-    closeOnSignal(log, () => processors.close());
-    logReady(log);
+    const { db, metrics } = processors;
+    const status =
+      config.metrics && (await startStatusServer(config.metrics, { db, scrape: () => metrics.scrape() }));
+    closeOnSignal(log, async () => {
+      await processors.close();
+      // Last, because a health check must not report a process as dead while it finishes its work.
+      await status?.close();
+    });
+    logReady(log, status && { metrics_url: status.url });
   },
 );

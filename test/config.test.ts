@@ -121,12 +121,15 @@ it('reads every variable', () => {
       SECRETS_KEY_PREVIOUS: Buffer.alloc(32, 8).toString('base64'),
       LOG_LEVEL: 'trace',
       WORKER_CONCURRENCY: '7',
+      METRICS_HOST: '0.0.0.0',
+      METRICS_PORT: '9464',
       WEBHOOK_DISABLE_AFTER_HOURS: '24',
     },
     'web',
   );
   expect(config).toMatchObject({
     redisUrl: CONNECTED.REDIS_URL,
+    metrics: { host: '0.0.0.0', port: 9464 },
     secretsKey: KEY,
     secretsKeyPrevious: Buffer.alloc(32, 8).toString('base64'),
     host: '0.0.0.0',
@@ -182,6 +185,7 @@ it.each([
   ['RATE_LIMIT_ADDRESS', 'none'],
   ['LOG_LEVEL', 'verbose'],
   ['LOG_LEVEL', 'INFO'],
+  ['METRICS_PORT', '70000'],
   ['WORKER_CONCURRENCY', '0'],
   ['WORKER_CONCURRENCY', 'many'],
 ])('refuses %s=%s with one line that names the variable', (name, value) => {

@@ -21,6 +21,9 @@ export type RunJob<Q extends QueueName> = (
   token: string | undefined,
 ) => Promise<void>;
 
+/** Runs a job as BullMQ hands it over: a processor of BullMQ. */
+export type RunUnread = (job: RunnableJob, token: string | undefined) => Promise<void>;
+
 /**
  * The BullMQ processor of a queue.
  * @param onBroken called when the record of a job is damaged.
@@ -30,7 +33,7 @@ export function guardJobs<Q extends QueueName>(
   queue: Q,
   run: RunJob<Q>,
   onBroken: (read: Jobs[Q]) => Promise<unknown> = async () => undefined,
-): (job: RunnableJob, token: string | undefined) => Promise<void> {
+): RunUnread {
   return async (job, token) => {
     const read = readJob(queue, job);
     if (read.kind === 'newer') return leave(job, token);

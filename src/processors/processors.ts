@@ -17,9 +17,10 @@ import type { Sealer } from '../store/redis/sealing.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
-import { guardJobs, type RunJob, type RunnableJob, TolerantWorker } from './job-guard.ts';
+import { guardJobs, type RunJob, type RunUnread, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { LocalJobs } from './local-jobs.ts';
+import { ProcessorMetrics } from './metrics.ts';
 import { ChannelSender } from './notifications/channel-sender.ts';
 import { Mailer, type MailOptions } from './notifications/mail.ts';
 import { NotificationProcessor } from './notifications/notify.ts';
@@ -63,6 +64,7 @@ export interface Processors {
   queues: Queues;
   relay: Relay;
   sweeper: Sweeper;
+  metrics: ProcessorMetrics;
   /** Stops taking jobs and resolves when the running ones are finished. */
   close(): Promise<void>;
 }
@@ -91,6 +93,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const redis = outages.watch(connect(redisUrl, 'patient', outages.onError));
   const blocking = outages.watch(connect(redisUrl, 'patient', outages.onError));
   await Promise.all([whenReady(redis), whenReady(blocking)]);
+  const metrics = new ProcessorMetrics();
+  metrics.watch(redis);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   await clock.start();
   const db = withUnreadableLog({ redis, prefix, clock }, log);
@@ -110,6 +114,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     concurrency: deliveryConcurrency,
     disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER_MS,
     blockMs: options.orderBlockMs,
+    onAttempt: (outcome, ms) => metrics.countAttempt(outcome, ms),
   });
 
   const noticeSender = new WebhookSender({
@@ -138,7 +143,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
   // It cannot be sent now: the sweeper adds its next job, not the end of its lease.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
-  const runners: Record<QueueName, (job: RunnableJob, token: string | undefined) => Promise<void>> = {
+  const runners: Record<QueueName, RunUnread> = metrics.measured({
     lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>
       runLifecycleJob({ db, queues, schemas }, read, job, token),
     ),
@@ -152,7 +157,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       ({ data }, job, token) => notifications.run(data, job, token),
       ({ data }) => putOffNotice(db, data),
     ),
-  };
+  });
   const { concurrency } = options;
   const atOnce: Record<QueueName, number> = {
     lifecycle: concurrency,
@@ -206,6 +211,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     queues,
     relay,
     sweeper,
+    metrics,
     async close() {
       webhooks.close();
       await Promise.all([

@@ -34,19 +34,24 @@ export async function asStartupFault<T>(what: string, step: () => Promise<T>): P
   }
 }
 
-/** The fault of a server that could not listen on `host` and `port`. */
-export function listenError(error: unknown, host: string, port: number): StartupFault {
+/**
+ * The fault of a server that could not listen on `host` and `port`.
+ * @param prefix of the two variables that set them
+ */
+export function listenError(error: unknown, host: string, port: number, prefix = ''): StartupFault {
   const at = `${host}:${port}`;
   switch (codeOf(error)) {
     case 'EADDRINUSE':
-      return new StartupFault(`another process listens on ${at}: stop it, or set PORT to another port`);
+      return new StartupFault(
+        `another process listens on ${at}: stop it, or set ${prefix}PORT to another port`,
+      );
     case 'EACCES':
-      return new StartupFault(`no permission to listen on ${at}: set PORT to 1024 or above`);
+      return new StartupFault(`no permission to listen on ${at}: set ${prefix}PORT to 1024 or above`);
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return new StartupFault(
-        `HOST ${host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all addresses`,
+        `${prefix}HOST ${host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all addresses`,
       );
     default:
       return new StartupFault(`cannot listen on ${at}: ${reasonOf(error)}`);

@@ -51,6 +51,8 @@ export interface WebhookDeps {
   disableAfter: number;
   /** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
   blockMs?: number | undefined;
+  /** Called after each attempt that was recorded, with the state of the delivery and how long its request took. */
+  onAttempt?: ((outcome: 'succeeded' | 'pending' | 'exhausted', ms: number) => void) | undefined;
 }
 
 /** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
@@ -225,6 +227,7 @@ export class WebhookProcessor {
     );
     // The lease ended, or the result was recorded and the reply of Redis was lost.
     if (recorded === null) return await this.#rescheduleFromRecord(target);
+    this.#deps.onAttempt?.(status, outcome.ms);
     if (outcome.ok) return;
     await this.#disableIfGoneOrFailing(target, answeredGone, recorded.failing);
     if (nextAt === null)
