@@ -1,6 +1,6 @@
 // Runs new jobs at once in the process that relays them, which saves adding them to a queue, fetching them and finishing
-// them there. Only jobs that the sweeper would find missing: it repeats those of a process that dies. A job for which
-// there is no capacity, or that fails, is added to its queue and runs from there.
+// them there. This is only for jobs that the sweeper adds again when they are lost, for instance because the process dies.
+// A job for which there is no capacity, or that fails, is added to its queue and runs from there.
 
 import type { NewJob, QueueName } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';

@@ -141,7 +141,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
 
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
-  // It cannot be sent now: the sweeper adds its next job, not the end of its lease.
+  // For a delivery whose record cannot be read: its due time is put off, and the sweeper adds a job then.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
   const runners: Record<QueueName, RunUnread> = metrics.measured({
     lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>

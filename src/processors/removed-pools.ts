@@ -26,7 +26,7 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
   if ((await loadPool(db, orgId, poolId)) !== null) return;
   let failed = 0;
   const keys = orgKeysOf(db.prefix, orgId);
-  // The workers first, so that a released task is not offered to one of them again.
+  // Workers leave first, so that a released task is not offered to one of them again.
   for await (const members of scan(db, [keys.index('workers')], EVERYTHING)) {
     const workers = await loadWorkers(db, orgId, members.map(memberId));
     // A worker that was not read may have a newer format version; `leavePool` distinguishes that from a removed worker.

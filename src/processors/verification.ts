@@ -40,8 +40,8 @@ export async function verify(
     ...evidenceProblems(task, evidence),
   ];
   if (problems.length === 0) return { commands: onward, guards: evidence.guards };
-  const told = problems.slice(0, MAX_NAMED).map((one) => `${one.pointer} ${one.message}`);
-  const feedback = `The submission does not pass the automatic checks: ${told.join('; ')}.`;
+  const named = problems.slice(0, MAX_NAMED).map((one) => `${one.pointer} ${one.message}`);
+  const feedback = `The submission does not pass the automatic checks: ${named.join('; ')}.`;
   const { submitted_at } = submission;
   return { commands: [{ name: 'rework', feedback, submitted_at }], guards: evidence.guards };
 }

@@ -47,7 +47,7 @@ import { ContendedError } from '../../store/redis/contention.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
 import { concernsOneItem, reportFailed, UnreadableRecord } from '../../store/redis/unreadable.ts';
 
-/** Delay before a step is repeated that was overtaken: by a cancellation, another process or a change of the credential, ms. */
+/** Delay before a step is repeated, ms, after a cancellation, another process or a change of the credential came first. */
 const RETRY_AFTER_MS = 50;
 /** Longest detail of a failure, in UTF-16 units. */
 const MAX_DETAIL_LENGTH = 300;

@@ -52,7 +52,7 @@ export class Mailer {
           subject: title,
           text,
           messageId: `<${noticeId}@${this.#domain}>`,
-          // No answers of holiday assistants (RFC 3834).
+          // Keeps mail programs from sending out-of-office replies (RFC 3834).
           headers: { 'Auto-Submitted': 'auto-generated' },
         }),
         sleep(this.#timeLimitMs, null, { signal: limit.signal }).then(() => {

@@ -6,7 +6,7 @@ import type { SendRequest } from '../webhooks/sender.ts';
 /** The request for one notice. @param url of the incoming webhook */
 export function slackRequest(url: string, { title, body, url: link }: NoticeMessage): SendRequest {
   const text = [title, body].map(escaped).join('\n') + (link === null ? '' : `\n<${link}>`);
-  // Texts of people must neither mention channels nor be drawn as markup.
+  // What a person wrote must not notify a channel or be rendered as markup.
   return { url, headers: {}, body: JSON.stringify({ text, mrkdwn: false, unfurl_links: false }) };
 }
 

@@ -61,7 +61,7 @@ const START_MARGIN_MS = 5_000;
 /** When nothing can be sent to a receiver, this many of its parked deliveries are released, so that each is settled. */
 const RELEASED_WHEN_STOPPED = 8;
 
-/** What a delivery comes to: a request, nothing because event or receiver no longer exist, or secrets that cannot be opened. */
+/** What is done with a delivery: it is sent, it ends because its event or receiver no longer exists, or its secrets cannot be opened. */
 type Decision =
   | { kind: 'send'; dispatch: Dispatch }
   | { kind: 'stop' }

@@ -137,7 +137,7 @@ async function addTo(db: Db, { org_id, worker_id, notices }: NoticesOfWorker): P
   );
 }
 
-/** A pending notice that nothing was done about yet. */
+/** A new notice: pending, without attempts. */
 export function newNotice(
   about: Pick<Notice, 'notice_id' | 'kind' | 'task_id' | 'pool' | 'channel_id' | 'at'>,
 ): Notice {

@@ -52,7 +52,7 @@ export function nullIfUnreadable<T>(db: Db, read: () => Promise<T | null>): Prom
 }
 
 /**
- * As `readableOrNull`, for callers that must not skip a record that a newer version can read.
+ * As `nullIfUnreadable`, for callers that must not skip a record that a newer version can read.
  * @throws UnreadableRecord of a newer format version
  */
 export function nullIfBroken<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {

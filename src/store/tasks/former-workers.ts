@@ -1,5 +1,5 @@
-// The workers to whom tasks were ever assigned, for the tasks that exclude them. They are also a field of their own of the
-// task's record, also of a final one: to read it is cheap, and a guard of it fails only when it changes.
+// The workers who were ever assigned a task, for other tasks that exclude them. They are a separate field of the task's
+// record, also of a final task: the field is cheap to read, and a guard of it fails only when these workers change.
 
 import type { Task } from '../../state/tasks/task.ts';
 import type { Guard } from '../redis/commit.ts';
@@ -10,11 +10,11 @@ const FIELD = 'w';
 
 export interface FormerWorkers {
   ids: readonly string[];
-  /** One of the tasks is gone, so it may have been anyone. */
+  /** One of the tasks no longer exists, so it may have been any worker. */
   isUnknown: boolean;
   /** Whether the worker was, or may have been, assigned one of the tasks. */
   has(workerId: string): boolean;
-  /** They hold until another worker is assigned one of the tasks. */
+  /** Guards that hold until another worker is assigned one of the tasks. */
   guards: readonly Guard[];
 }
 

@@ -10,8 +10,8 @@ import { fetched, required } from '../redis/unreadable.ts';
 import { pack, readInput, readPacked, TASK_FORM } from './task-record.ts';
 
 /**
- * Replaces the input of a task by one in which only the sealing of a secret differs. It is no event, and the version
- * stays.
+ * Replaces the input of a task by one in which only the sealing of a secret differs. It adds no event and keeps the
+ * version.
  * @param change returns the same object when there is nothing to do.
  * @returns whether the input was replaced. @throws UnreadableRecord
  */

@@ -1,4 +1,4 @@
-// Endpoints whose ordered delivery was turned off. Deliveries there that still wait for earlier events are released at
+// Endpoints whose ordered delivery was switched off. Deliveries there that still wait for earlier events are released at
 // once. The change of the endpoint adds it to the partition's `order-released` set; the sweeper removes it when its
 // deliveries are released.
 

@@ -23,7 +23,7 @@ export interface Awaited {
   attempts: number;
 }
 
-/** Stands for an endpoint where the redelivery of dead letters is meant. */
+/** Takes the place of the endpoint's id for the redelivery of dead letters. */
 export const DEAD_LETTERS = 'dead-letters';
 
 /** Name of the index of an endpoint's replays. */

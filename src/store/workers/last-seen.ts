@@ -1,12 +1,12 @@
-// When a worker last used their token. It is a field of the worker's hash beside the record, so that noting it neither
-// changes the version nor wakes anything.
+// When a worker last used their token. It is a field of the worker's hash beside the record, so that
+// recording it changes no version and notifies nobody.
 
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 
 const NOTE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'u', ARGV[1]) end";
 
-/** Notes that the worker was seen. @param at ms. */
+/** Records that the worker was seen. @param at ms. */
 export async function recordWorkerSeen(
   db: Db,
   worker: { org_id: string; worker_id: string },
