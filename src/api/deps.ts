@@ -35,7 +35,10 @@ export interface ApiDeps {
   evidence: EvidenceFiles;
   /** Whether notices can be sent by e-mail. */
   sendsMail: boolean;
-  /** Drops cached credentials by their hash or the id of their client, member or issuer, so that a revocation takes effect at once. */
+  /**
+   * Drops cached credentials by their hash or the id of their client, member or issuer, so that a revocation takes effect at
+   * once.
+   */
   forgetCredential(name: string): void;
   /** Whether the tenant has task types, or had some; at most a second old. */
   hasTaskTypes(tenantId: string): boolean | Promise<boolean>;

@@ -1,5 +1,5 @@
-// `biolayer mcp`: the MCP server over stdio, for agents that start their servers themselves. It calls the API with the key from the
-// environment. stdout belongs to the protocol; everything else goes to stderr.
+// `biolayer mcp`: the MCP server over stdio, for agents that start their servers themselves. It calls the API with the key
+// from the environment. stdout belongs to the protocol; everything else goes to stderr.
 
 import { finished } from 'node:stream/promises';
 import type { Command } from 'commander';

@@ -19,7 +19,10 @@ export interface Watcher {
   onOutage(reason: string): void;
 }
 
-/** Follows a task. @returns the final task with all its events. @throws ApiError, or ConnectionError and TimeoutError after a long outage. */
+/**
+ * Follows a task.
+ * @returns the final task with all its events. @throws ApiError, or ConnectionError and TimeoutError after a long outage.
+ */
 export async function watchTask(
   api: BioLayer,
   taskId: string,

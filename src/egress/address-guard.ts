@@ -125,7 +125,8 @@ async function askDns(
 
 /**
  * Caches the addresses of a resolver for `ttlMs`, and shares a running look-up between callers. Failures are not cached.
- * Keeps at most `size` names and evicts the least recently used. Only addresses are cached: `resolveTarget` checks them on every use.
+ * Keeps at most `size` names and evicts the least recently used. Only addresses are cached: `resolveTarget` checks them on
+ * every use.
  * @param options `timeoutMs` limits one look-up.
  */
 export function cacheAnswers(

@@ -1,5 +1,5 @@
-// The MCP server: one definition for Streamable HTTP (`api/mcp`) and stdio (`cli/mcp.ts`). It holds no state: tasks are in the API,
-// which it calls through the SDK.
+// The MCP server: one definition for Streamable HTTP (`api/mcp`) and stdio (`cli/mcp.ts`). It holds no state: tasks are in
+// the API, which it calls through the SDK.
 
 import type { BioLayer } from '@biolayer/sdk';
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';

@@ -1,7 +1,7 @@
 /*
  * Reads an untrusted JSON Schema keyword by keyword, reports what is refused, and makes the copy that Ajv compiles. The
- * copy has only the keywords listed here, at the places that draft 2020-12 allows. `$id`, `$schema`, `$defs` and anchors are removed,
- * and each `$ref` is replaced by one that we choose. So a schema cannot refer to another one, and unknown keywords
+ * copy has only the keywords listed here, at the places that draft 2020-12 allows. `$id`, `$schema`, `$defs` and anchors are
+ * removed, and each `$ref` is replaced by one that we choose. So a schema cannot refer to another one, and unknown keywords
  * remain annotations.
  */
 import { expandIfThenElse } from './conditions.ts';

@@ -121,7 +121,10 @@ const multiple: Replacement = {
   message: (divisor) => `must be a multiple of ${divisor}`,
 };
 
-/** `seen` is an object with a member for each evaluated property. Names such as `constructor` are looked up in it, so it must inherit nothing. */
+/**
+ * `seen` is an object with a member for each evaluated property. Names such as `constructor` are looked up in it, so it must
+ * inherit nothing.
+ */
 function forgetInherited({ gen, it }: KeywordCxt): void {
   const seen = it.props;
   if (!(seen instanceof Name)) return;
@@ -130,7 +133,10 @@ function forgetInherited({ gen, it }: KeywordCxt): void {
   });
 }
 
-/** `seen` is the number of evaluated items; Ajv also sets it to true for all items, and leaves it undefined when no branch counted. */
+/**
+ * `seen` is the number of evaluated items; Ajv also sets it to true for all items, and leaves it undefined when no branch
+ * counted.
+ */
 function countFromNumber({ gen, it }: KeywordCxt): void {
   const seen = it.items;
   if (seen instanceof Name) gen.assign(seen, _`${seen} === true ? Infinity : ${seen} || 0`);

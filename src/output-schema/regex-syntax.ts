@@ -16,7 +16,10 @@ import {
   WORD,
 } from './regex-sets.ts';
 
-/** A part of a pattern. Groups and laziness are omitted, because captures are not used and laziness does not change the result. */
+/**
+ * A part of a pattern. Groups and laziness are omitted, because captures are not used and laziness does not change the
+ * result.
+ */
 export type Regex =
   | { kind: 'set'; set: CodePoints }
   | { kind: 'sequence'; parts: readonly Regex[] }

@@ -38,7 +38,10 @@ export interface ProcessorOptions {
   sealer: Sealer;
   /** Networks beyond the public internet that webhooks may go to, CIDR. */
   webhookAllowedNetworks: readonly string[];
-  /** Parallel jobs of the queues that only wait for Redis; `webhooks` runs four times as many, `retries` and `notifications` twice. */
+  /**
+   * Parallel jobs of the queues that only wait for Redis; `webhooks` runs four times as many, `retries` and `notifications`
+   * twice.
+   */
   concurrency: number;
   log: Log;
   /** The mail server for notices; without it no e-mail is sent. */

@@ -8,8 +8,8 @@
 // When a relay dies between 2 and 4, another one claims the pending entry after a while and continues at 3. After an
 // outage of Redis, the relay reads its own pending entries again.
 //
-// An entry that cannot be relayed blocks no other: one of a newer format version is kept for a relay that knows it, and one that is
-// broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
+// An entry that cannot be relayed blocks no other: one of a newer format version is kept for a relay that knows it, and one
+// that is broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
 import type { Queues } from '../queues/queues.ts';

@@ -1,6 +1,6 @@
 // Adds jobs that should exist and do not. Jobs are lost when a backup of Redis is restored, a queue is flushed or a
-// failover loses writes. The indexes of checks, deliveries, replays, bulk actions and turns say which jobs should exist; the sweeper
-// walks what is overdue in them (`overdue-members.ts`), adds missing jobs and counts them.
+// failover loses writes. The indexes of checks, deliveries, replays, bulk actions and turns say which jobs should exist; the
+// sweeper walks what is overdue in them (`overdue-members.ts`), adds missing jobs and counts them.
 
 import type { Queue } from 'bullmq';
 import {

@@ -19,7 +19,10 @@ export function createLog(level: string, name: string, stream?: DestinationStrea
 
 type LogMethod = NonNullable<NonNullable<pino.LoggerOptions['hooks']>['logMethod']>;
 
-/** Writes each line about an unavailable Redis once a minute and without its stack: every loop would repeat it during an outage. */
+/**
+ * Writes each line about an unavailable Redis once a minute and without its stack: every loop would repeat it during an
+ * outage.
+ */
 function quietHook(): LogMethod {
   const recent = new LRUCache<string, true>({ max: 100, ttl: QUIET });
   return function write(args, method) {

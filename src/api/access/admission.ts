@@ -1,5 +1,5 @@
-// The checks of a request besides its credential: the org's IP allowlist and suspension, and the rate limits of credentials, orgs and,
-// for unauthenticated requests, addresses.
+// The checks of a request besides its credential: the org's IP allowlist and suspension, and the rate limits of credentials,
+// orgs and, for unauthenticated requests, addresses.
 
 import type { Context } from 'koa';
 import type { StorageQuotas } from '../../state/access/storage-quotas.ts';

@@ -51,7 +51,10 @@ export class Authenticator {
     return this.#identities.revocations;
   }
 
-  /** Drops cached credentials by name: their hash or that of their grant, the id of a client, member or issuer, or the key of the sessions of a worker or member. */
+  /**
+   * Drops cached credentials by name: their hash or that of their grant, the id of a client, member or issuer, or the key of
+   * the sessions of a worker or member.
+   */
   dropCached(tag: string): void {
     this.#identities.drop(tag);
   }
@@ -154,7 +157,8 @@ export class Authenticator {
   /**
    * Looks up the credential and the org's rules again. Returns guards that hold until they change, for a commit that must
    * fail if the credential is revoked or restricted first.
-   * @throws ApiError 401, 403 `ip_not_allowed` or `org_suspended`; 409 if the permissions or the expiry of the credential have changed
+   * @throws ApiError 401, 403 `ip_not_allowed` or `org_suspended`; 409 if the permissions or the expiry of the credential
+   * have changed
    */
   async credentialAndRuleGuards(ctx: Context, principalAtAdmission: Principal): Promise<Guard[]> {
     if (!('org_id' in principalAtAdmission)) return [];
@@ -172,7 +176,10 @@ export class Authenticator {
     return this.#admission.orgGuard(ctx, { org_id: orgId });
   }
 
-  /** Guards that hold while the credential is unchanged since the request was admitted and its org is not suspended. No look-up. */
+  /**
+   * Guards that hold while the credential is unchanged since the request was admitted and its org is not suspended. No
+   * look-up.
+   */
   guardsAtAdmission(principalAtAdmission: Principal): readonly Guard[] {
     return this.#identities.identityOf(principalAtAdmission)?.guards ?? [];
   }

@@ -1,5 +1,6 @@
 // Resolves a credential that BioLayer issued to a principal: an API key, a worker token, the session of a browser, or an
-// access token of the authorization server. An access token has the permissions that it, its client and its member currently have in common.
+// access token of the authorization server. An access token has the permissions that it, its client and its member currently
+// have in common.
 
 import { intersection } from '../../state/access/permission.ts';
 import { parseCredential } from '../../store/identity/credential-text.ts';
@@ -18,7 +19,10 @@ export interface Identity {
   principal: Extract<Principal, { org_id: string }>;
   /** When the credential expires, ms since the epoch; null for never. */
   expires_at: number | null;
-  /** Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or issuer, the key of the owner's sessions. */
+  /**
+   * Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or
+   * issuer, the key of the owner's sessions.
+   */
   tags: readonly string[];
   /** Guards that hold while the credential, and the client and member it acts for, are unchanged. */
   guards: Guard[];

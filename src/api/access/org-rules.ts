@@ -1,6 +1,6 @@
-// The rules of an org for its requests: suspension, IP allowlist, rate limits, storage quotas. They are cached for at most a second,
-// so that a busy org does not cost a look-up for each request. A change takes effect within that second in every process,
-// and at once in the process that made it.
+// The rules of an org for its requests: suspension, IP allowlist, rate limits, storage quotas. They are cached for at most a
+// second, so that a busy org does not cost a look-up for each request. A change takes effect within that second in every
+// process, and at once in the process that made it.
 
 import { LRUCache } from 'lru-cache';
 import { isWithin, type Network, parseAddress, parseNetwork } from '../../state/access/networks.ts';

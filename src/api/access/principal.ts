@@ -39,7 +39,8 @@ export type Scope = (typeof SCOPES)[number];
 /**
  * The caller that a route requires: an API key or access token with a scope, a worker with their token, the operator, or
  * anyone. A `session` route is for a signed-in browser and reads nothing but its cookie; `sign_in` is for one that has not
- * signed in yet, from a page of this server. One of `orScopes` is enough too. `liveOnly` marks routes that change what the org's live data and its sandbox share; they reject test keys.
+ * signed in yet, from a page of this server. One of `orScopes` is enough too. `liveOnly` marks routes that change what the
+ * org's live data and its sandbox share; they reject test keys.
  */
 export type Access =
   | { kind: 'scope'; scope: Scope; orScopes?: readonly Scope[]; liveOnly?: true }

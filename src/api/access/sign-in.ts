@@ -185,7 +185,10 @@ interface Found<Subject> {
   used: Change;
 }
 
-/** The link with this text; null when there is none, it was used, has expired, or the caller who created it has lost the permission to. */
+/**
+ * The link with this text; null when there is none, it was used, has expired, or the caller who created it has lost the
+ * permission to.
+ */
 async function readLink(db: Db, text: string): Promise<Found<SignInLink['subject']> | null> {
   const where = parseCredential(text);
   const link = where === null ? null : await findCredential(db, where);

@@ -12,7 +12,10 @@ const header = (name: string, description: string, example: string): Json => ({
   example,
 });
 
-/** The `webhooks` of the document. @param event schema of the body. @param content body of a request, with its schema and example */
+/**
+ * The `webhooks` of the document.
+ * @param event schema of the body. @param content body of a request, with its schema and example
+ */
 export function webhooks(event: TSchema, components: Components, content: (schema: Json) => Json): Json {
   return {
     event: {

@@ -1,5 +1,5 @@
-// The requirements of HTTP on the header fields Host and Expect: exactly one Host field (RFC 9112, section 3.2), and no expectation except
-// 100-continue (RFC 9110, section 10.1.1). Node would reject these without a problem document.
+// The requirements of HTTP on the header fields Host and Expect: exactly one Host field (RFC 9112, section 3.2), and no
+// expectation except 100-continue (RFC 9110, section 10.1.1). Node would reject these without a problem document.
 
 import type { Middleware } from 'koa';
 import { ApiError } from '../http/problem.ts';

@@ -21,7 +21,10 @@ export function isConsoleClient(clientId: string): boolean {
   return orgId !== null && consoleClientId(orgId) === clientId;
 }
 
-/** The client with this id, also a console; null when there is none. @param issuer origin of the server @throws UnreadableRecord */
+/**
+ * The client with this id, also a console; null when there is none.
+ * @param issuer origin of the server @throws UnreadableRecord
+ */
 export async function loadClient(db: Db, issuer: string, clientId: string): Promise<OAuthClient | null> {
   if (!isConsoleClient(clientId)) return loadOAuthClient(db, clientId);
   const org = await loadOrg(db, orgOfClient(clientId) ?? '');

@@ -1,5 +1,5 @@
-// Protected resource metadata (RFC 9728) of the API and of its MCP endpoint: authorization server and scopes. Also the paths and names that the
-// authorization server and the pages share.
+// Protected resource metadata (RFC 9728) of the API and of its MCP endpoint: authorization server and scopes. Also the paths
+// and names that the authorization server and the pages share.
 
 import type { Context } from 'koa';
 import { SCOPES } from '../access/principal.ts';

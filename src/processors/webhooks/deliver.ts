@@ -9,7 +9,8 @@
 //    without spending an attempt. It becomes a job again when a slot is free.
 // 4. The body is made from the event and the parts of the task that never change, so every attempt has the same bytes.
 // 5. The attempt and what follows (success, the time of the next attempt, or exhaustion) are recorded in one script.
-// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the failed list.
+// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the
+// failed list.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { DeliveryJob } from '../../queues/catalogue.ts';
@@ -61,7 +62,10 @@ const START_MARGIN_MS = 5_000;
 /** When nothing can be sent to a receiver, this many of its parked deliveries are released, so that each is settled. */
 const RELEASED_WHEN_STOPPED = 8;
 
-/** What is done with a delivery: it is sent, it ends because its event or receiver no longer exists, or its secrets cannot be opened. */
+/**
+ * What is done with a delivery: it is sent, it ends because its event or receiver no longer exists, or its secrets cannot be
+ * opened.
+ */
 type Decision =
   | { kind: 'send'; dispatch: Dispatch }
   | { kind: 'stop' }

@@ -10,8 +10,8 @@ const FORM =
   /^(blk_live_|blk_test_|blw_|blws_|blms_|bll_|blo_|blr_|bla_|blg_|bls_)([0-9A-Za-z])([0-9A-Za-z]{27})([0-9A-Za-z]{6})$/;
 
 /**
- * `blk_…` API keys, `blw_` worker tokens, `blws_` and `blms_` sessions of workers and members, `bll_` sign-in links; of OAuth `blo_` access tokens, `blr_` refresh tokens, `bla_`
- * authorization codes, `blg_` grants, `bls_` client secrets.
+ * `blk_…` API keys, `blw_` worker tokens, `blws_` and `blms_` sessions of workers and members, `bll_` sign-in links; of
+ * OAuth `blo_` access tokens, `blr_` refresh tokens, `bla_` authorization codes, `blg_` grants, `bls_` client secrets.
  */
 export type CredentialPrefix =
   | 'blk_live_'

@@ -56,7 +56,10 @@ export async function isListed(
   return Number(await db.redis.zscore(key, hash)) === stored.expires_at;
 }
 
-/** Writes that store a new session; those of the owner that have expired, or are too many, end. @param hash SHA-256 of its text, hex */
+/**
+ * Writes that store a new session; those of the owner that have expired, or are too many, end.
+ * @param hash SHA-256 of its text, hex
+ */
 export function sessionWrites(db: Db, session: WorkerSession | MemberSession, hash: string): Promise<Change> {
   return addWrites(db, sessionsKey(db, ownerOf(session)), session, hash, MAX_SESSIONS);
 }

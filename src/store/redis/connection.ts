@@ -32,8 +32,8 @@ export const COMMAND_TIMEOUT = 1500;
 type Sent = Parameters<Redis['sendCommand']>;
 
 /**
- * A client that sends all commands of one turn of the event loop in one write to the socket; a write for each command costs a busy
- * process a tenth of its time. So concurrent commands share a round trip without a `pipeline()`, whose objects and
+ * A client that sends all commands of one turn of the event loop in one write to the socket; a write for each command costs
+ * a busy process a tenth of its time. So concurrent commands share a round trip without a `pipeline()`, whose objects and
  * replies ioredis keeps in memory until the next full garbage collection.
  */
 class BatchingRedis extends Redis {
@@ -49,9 +49,9 @@ class BatchingRedis extends Redis {
 }
 
 /**
- * A client that rejects a command after `COMMAND_TIMEOUT`, but only after this process has read the replies that have arrived: when the
- * event loop was blocked, timers run before sockets are read, and ioredis' own `commandTimeout` would reject commands
- * that Redis has answered in time.
+ * A client that rejects a command after `COMMAND_TIMEOUT`, but only after this process has read the replies that have
+ * arrived: when the event loop was blocked, timers run before sockets are read, and ioredis' own `commandTimeout` would
+ * reject commands that Redis has answered in time.
  */
 class RequestRedis extends BatchingRedis {
   /** Commands of this turn of the event loop, and how many of them are not settled. */

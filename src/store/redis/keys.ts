@@ -53,11 +53,17 @@ export function partitionKeys(prefix: string, partition: string) {
     backlogged: `${base}:backlogged`,
     /** Sorted set: `<org> <endpoint>` by when its ordered delivery was turned off, until its waiting deliveries are released. */
     orderReleased: `${base}:order-released`,
-    /** Sorted set: `<org> <worker> <task>` of reservations of removed workers that are to be released, by when the worker was removed. */
+    /**
+     * Sorted set: `<org> <worker> <task>` of reservations of removed workers that are to be released, by when the worker was
+     * removed.
+     */
     orphanedReservations: `${base}:orphaned-reservations`,
     /** Sorted set: `<org> <pool>` of removed pools that still have workers or tasks in hand, by when they were removed. */
     removedPools: `${base}:removed-pools`,
-    /** Sorted set: `<org> <task>` of finished tasks by when to purge them; `<org> <task> log`: by when to purge only their history. */
+    /**
+     * Sorted set: `<org> <task>` of finished tasks by when to purge them; `<org> <task> log`: by when to purge only their
+     * history.
+     */
     retain: `${base}:retain`,
     /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
     orphanedFiles: `${base}:orphaned-files`,
@@ -72,7 +78,10 @@ export function partitionKeys(prefix: string, partition: string) {
      * once it was used; `d` the sealed record; `p` version of the member's password; `c` when it was used (s).
      */
     oauth: (name: string) => `${base}:oauth:${name}`,
-    /** String: number of recent sign-in attempts from a network. Hash: attempts at an account (`n`) and when the next is allowed (`t`, ms). */
+    /**
+     * String: number of recent sign-in attempts from a network. Hash: attempts at an account (`n`) and when the next is
+     * allowed (`t`, ms).
+     */
     attempts: (name: string) => `${base}:sign-in-attempts:${name}`,
   };
 }
@@ -108,7 +117,10 @@ function orgKeys(prefix: string, orgId: string) {
     org: `${base}:org`,
     /** String: there while the org is suspended. */
     suspended: `${base}:suspended`,
-    /** Hash: `v` version, `s` state, `i` input, `h` last hash, `u` sequence of the last change of the metadata; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
+    /**
+     * Hash: `v` version, `s` state, `i` input, `h` last hash, `u` sequence of the last change of the metadata; or `z`,
+     * everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery.
+     */
     task: (id: string) => `${base}:task:${id}`,
     /** Hash: which workers have which copies of a task; see `store/commands/copies.ts`. */
     claims: (id: string) => `${base}:claims:${id}`,
@@ -122,7 +134,10 @@ function orgKeys(prefix: string, orgId: string) {
      */
     ordering: (id: string) => `${base}:ordering:${id}`,
     endpoint: (id: string) => `${base}:endpoint:${id}`,
-    /** Hash: since when (`f`, ms) all deliveries to an endpoint have failed, the last period (`l`) with a failure, and how many periods (`n`). */
+    /**
+     * Hash: since when (`f`, ms) all deliveries to an endpoint have failed, the last period (`l`) with a failure, and how
+     * many periods (`n`).
+     */
     endpointHealth: (id: string) => `${base}:endpoint-health:${id}`,
     /** Hash: a replay; `a`, the deliveries it enqueued that have not been attempted yet. */
     replay: (id: string) => `${base}:replay:${id}`,
@@ -155,7 +170,10 @@ function orgKeys(prefix: string, orgId: string) {
     removedWorkerTasks: (id: string) => `${base}:removed-worker-tasks:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
-    /** Sorted set: hashes of the sessions of a worker or member, by when they expire (ms); a session is valid only while it is here. */
+    /**
+     * Sorted set: hashes of the sessions of a worker or member, by when they expire (ms); a session is valid only while it
+     * is here.
+     */
     sessions: (owner: string) => `${base}:sessions:${owner}`,
     /** Sorted set: hashes of unused sign-in links, likewise. */
     signInLinks: (owner: string) => `${base}:sign-in-links:${owner}`,

@@ -26,7 +26,10 @@ export function spanOf({ created_after, created_before }: TaskFilters): Pick<Ran
   };
 }
 
-/** The index keys of each filter, the filter with the fewest tasks first: it is scanned. Without filters, the index of all tasks. */
+/**
+ * The index keys of each filter, the filter with the fewest tasks first: it is scanned. Without filters, the index of all
+ * tasks.
+ */
 export async function filterIndexes(
   db: Db,
   orgId: string,

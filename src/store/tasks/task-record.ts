@@ -18,8 +18,8 @@ import {
 import { packJson, unpackJson } from '../redis/packing.ts';
 
 /**
- * The current format version of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Version 1 has no
- * `not_before`, which older processes would ignore.
+ * The current format version of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Version
+ * 1 has no `not_before`, which older processes would ignore.
  */
 export const TASK_FORM = 2;
 

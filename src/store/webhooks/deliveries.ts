@@ -20,8 +20,8 @@ import {
 
 // Records the result of an attempt while the lease is held. With ordered delivery, a settled delivery makes the next
 // one that waits for it due.
-// ARGV: member, lease, field, packed delivery, next attempt or '', 1 if it stops the callback, member of the exhausted list or '';
-// for endpoints member of the status lists or '', 1 on success, now, health period; then 1 if ordered, prefix and
+// ARGV: member, lease, field, packed delivery, next attempt or '', 1 if it stops the callback, member of the exhausted list
+// or ''; for endpoints member of the status lists or '', 1 on success, now, health period; then 1 if ordered, prefix and
 // suffix of the member around the sequence.
 const RECORD = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])

@@ -39,7 +39,10 @@ const withScripts = defineScripts<{
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
-/** Enqueues the events of outbox entries to the endpoints that want them. @returns all these deliveries, also those enqueued before. */
+/**
+ * Enqueues the events of outbox entries to the endpoints that want them.
+ * @returns all these deliveries, also those enqueued before.
+ */
 export async function enqueueEndpointDeliveries(
   db: Db,
   entries: readonly OutboxEntry[],

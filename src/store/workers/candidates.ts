@@ -33,8 +33,8 @@ const EXTRA_CANDIDATES = 15;
 // of them, but not among workers with the same idle time, of which the best rated is chosen.
 // KEYS: the sets by attribute, then the two by level (trust level, rating). ARGV: number of sets by attribute, start of
 // the walk, number of workers wanted (`count`), most to return, number to examine, the two minimum levels (0: none), index
-// of the set walked so far (0: first call), most to intersect, then ids to exclude. Returns where to continue ('' at the end), the index of
-// the set, and the ids.
+// of the set walked so far (0: first call), most to intersect, then ids to exclude. Returns where to continue ('' at the
+// end), the index of the set, and the ids.
 const CANDIDATES = `
 local sets, start, count, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local maxExamined, walked, smallestSize = tonumber(ARGV[5]), tonumber(ARGV[8]), nil

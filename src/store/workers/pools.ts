@@ -57,8 +57,8 @@ export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promis
 }
 
 /**
- * Guards and writes that create (`before` null), change or remove (`after` null) a pool. Its id cannot be used again until the removed pool has
- * been emptied, so that a new pool does not inherit workers or tasks in hand.
+ * Guards and writes that create (`before` null), change or remove (`after` null) a pool. Its id cannot be used again until
+ * the removed pool has been emptied, so that a new pool does not inherit workers or tasks in hand.
  */
 export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Change {
   const pool = after ?? before;
