@@ -3,6 +3,8 @@
 
 import { hash } from 'node:crypto';
 import { canonicalText } from '../../state/text/canonical.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { page } from '../../store/redis/lists.ts';
 import { ApiError } from './problem.ts';
 import type { HttpResponse } from './response.ts';
 
@@ -66,4 +68,35 @@ export function listResponse(
       ...more,
     },
   };
+}
+
+/** The query parameters of a page. */
+export interface PageQuery {
+  limit?: number;
+  cursor?: string;
+  order?: 'asc' | 'desc';
+}
+
+/** Where the items of a list are, and how they are shown. */
+export interface ListSource<T> {
+  /** Keys of the indexes that hold the list. */
+  indexes: string[];
+  /** What determines the list besides its order; its cursors are bound to that. */
+  boundTo: readonly unknown[];
+  /** The items of members of the indexes; null for one that does not exist or that the caller may not see. */
+  load(members: string[]): Promise<(T | null)[]>;
+  /** The public JSON of the items of the page. */
+  show(items: T[]): unknown[] | Promise<unknown[]>;
+}
+
+/** The response with a page of a list, by creation. @throws ApiError 400 `invalid_cursor` */
+export async function listPage<T>(
+  db: Db,
+  { limit = DEFAULT_LIMIT, cursor, order = 'desc' }: PageQuery,
+  { indexes, boundTo, load, show }: ListSource<T>,
+): Promise<HttpResponse> {
+  const scope = listScope(...boundTo, order);
+  const range = { order, after: readCursor(scope, cursor), from: null, to: null };
+  const { items, next } = await page(db, indexes, range, limit, load);
+  return listResponse(await show(items), scope, next);
 }

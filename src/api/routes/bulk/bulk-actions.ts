@@ -23,10 +23,9 @@ import { merge } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { page } from '../../../store/redis/lists.ts';
 import { maySee } from '../../access/grants.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { anyScope, route } from '../../route.ts';
@@ -99,18 +98,17 @@ export const bulkActionRoutes = [
       'Those whose scope and pools the credential has, kept for 30 days and at most 100 of the org.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of bulk actions', schema: pageOf(BulkActionView) } },
-    async handler({ deps: { db }, principal, query }) {
+    handler({ deps: { db }, principal, query }) {
       const { org_id } = principal;
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('bulk_actions', org_id, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, org_id).index(BULK_ACTIONS);
-      const { items, next } = await page(db, [index], range, limit, async (ids) =>
-        (await loadBulkActions(db, org_id, ids)).map((one) =>
-          one !== null && isVisible(principal, one) ? one : null,
-        ),
-      );
-      return listResponse(items.map(bulkActionView), bound, next);
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index(BULK_ACTIONS)],
+        boundTo: ['bulk_actions', org_id],
+        load: async (ids) =>
+          (await loadBulkActions(db, org_id, ids)).map((one) =>
+            one !== null && isVisible(principal, one) ? one : null,
+          ),
+        show: (all) => all.map(bulkActionView),
+      });
     },
   }),
   route({

@@ -13,9 +13,8 @@ import { countUsage } from '../../../store/identity/usage.ts';
 import { commit, merge } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
-import { page } from '../../../store/redis/lists.ts';
 import { checkPools, expiryErrors } from '../../access/grants.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { supersededRequest, throwIfAny } from '../../http/problem.ts';
 import { CreatedAt, closed, count, idOf, label, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
@@ -131,15 +130,13 @@ export const adminOrgRoutes = [
     description: 'Shows the status and a summary of the usage of each org.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of orgs', schema: pageOf(OrgSummary) } },
-    async handler({ deps: { db }, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('orgs', order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const load = async (ids: string[]) =>
-        Promise.all((await loadOrgs(db, ids)).map((org) => org && summaryOf(db, org)));
-      const { items, next } = await page(db, orgLists(db), range, limit, load);
-      return listResponse(items, bound, next);
-    },
+    handler: ({ deps: { db }, query }) =>
+      listPage(db, query, {
+        indexes: orgLists(db),
+        boundTo: ['orgs'],
+        load: async (ids) => Promise.all((await loadOrgs(db, ids)).map((org) => org && summaryOf(db, org))),
+        show: (summaries) => summaries,
+      }),
   }),
   route({
     ...operator,

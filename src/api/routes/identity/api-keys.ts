@@ -20,7 +20,7 @@ import { openSandbox } from '../../../store/identity/new-org.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { sharedKeysOf } from '../../../store/redis/keys.ts';
-import { memberId, page } from '../../../store/redis/lists.ts';
+import { memberId } from '../../../store/redis/lists.ts';
 import {
   checkPools,
   expiryErrors,
@@ -31,7 +31,7 @@ import {
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, pageOf, time, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
@@ -109,21 +109,22 @@ export const apiKeyRoutes = [
       ...PageQuery,
     }),
     responses: { 200: { description: 'A page of keys', schema: pageOf(KeyView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
-      const bound = listScope('api_keys', principal.org_id, principal.pools, order, mode);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const list = sharedKeysOf(db.prefix, principal.org_id).index('api_keys');
-      const { items, next } = await page(db, [list], range, limit, async (members) =>
-        (await loadApiKeys(db, principal.org_id, members.map(memberId))).map((one) =>
-          one !== null &&
-          maySeeKey(principal, one.key) &&
-          (mode === undefined || modeOf(one.key.org_id) === mode)
-            ? keyView(one)
-            : null,
-        ),
-      );
-      return listResponse(items, bound, next);
+    handler({ deps: { db }, principal, query }) {
+      const { org_id, pools } = principal;
+      const { mode } = query;
+      return listPage(db, query, {
+        indexes: [sharedKeysOf(db.prefix, org_id).index('api_keys')],
+        boundTo: ['api_keys', org_id, pools, mode],
+        load: async (members) =>
+          (await loadApiKeys(db, org_id, members.map(memberId))).map((one) =>
+            one !== null &&
+            maySeeKey(principal, one.key) &&
+            (mode === undefined || modeOf(one.key.org_id) === mode)
+              ? one
+              : null,
+          ),
+        show: (keys) => keys.map(keyView),
+      });
     },
   }),
   route({

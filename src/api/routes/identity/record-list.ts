@@ -4,29 +4,23 @@
 import type { Permission } from '../../../state/access/permission.ts';
 import type { Shape } from '../../../state/text/forms.ts';
 import { type OrgKeys, orgKeysOf } from '../../../store/redis/keys.ts';
-import { memberId, page } from '../../../store/redis/lists.ts';
+import { memberId } from '../../../store/redis/lists.ts';
 import { loadRecords } from '../../../store/redis/records.ts';
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage, type PageQuery } from '../../http/list.ts';
 import type { HttpResponse } from '../../http/response.ts';
-
-export interface PageQuery {
-  limit?: number;
-  cursor?: string;
-  order?: 'asc' | 'desc';
-}
 
 /**
  * A page of the records in an index of the org, by creation.
  * @param index name of the index. @param keyOf key of the record with this id. @param shape fields that a record must
  *   have. @param view its public JSON
  */
-export async function listRecords<T extends Pick<Permission, 'pools'>>(
+export function listRecords<T extends Pick<Permission, 'pools'>>(
   { db }: ApiDeps,
   principal: KeyPrincipal,
-  { limit = DEFAULT_LIMIT, cursor, order = 'desc' }: PageQuery,
+  query: PageQuery,
   {
     index,
     keyOf,
@@ -39,16 +33,18 @@ export async function listRecords<T extends Pick<Permission, 'pools'>>(
     view: (one: T) => object;
   },
 ): Promise<HttpResponse> {
-  const bound = listScope(index, principal.org_id, principal.pools, order);
-  const range = { order, after: readCursor(bound, cursor), from: null, to: null };
   const keys = orgKeysOf(db.prefix, principal.org_id);
-  const { items, next } = await page(db, [keys.index(index)], range, limit, async (members) => {
-    const records = await loadRecords(
-      db,
-      members.map((member) => keyOf(keys, memberId(member))),
-      shape,
-    );
-    return records.map((one) => (one !== null && maySee(principal, one) ? view(one) : null));
+  return listPage(db, query, {
+    indexes: [keys.index(index)],
+    boundTo: [index, principal.org_id, principal.pools],
+    load: async (members) => {
+      const records = await loadRecords(
+        db,
+        members.map((member) => keyOf(keys, memberId(member))),
+        shape,
+      );
+      return records.map((one) => (one !== null && maySee(principal, one) ? one : null));
+    },
+    show: (records) => records.map(view),
   });
-  return listResponse(items, bound, next);
 }

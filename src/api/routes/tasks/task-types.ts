@@ -11,14 +11,14 @@ import { type Change, EMPTY_CHANGE, merge } from '../../../store/redis/commit.ts
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { memberId, page } from '../../../store/redis/lists.ts';
+import { memberId } from '../../../store/redis/lists.ts';
 import { loadTaskType, loadTaskTypes, taskTypeWrites } from '../../../store/tasks/task-types.ts';
 import { RULES_CACHE_MS } from '../../access/org-rules.ts';
 import type { KeyPrincipal, Principal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
@@ -38,17 +38,17 @@ export const taskTypeRoutes = [
     description: 'Each task type is shown with its newest version.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of task types', schema: pageOf(TypeView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('task_types', principal.org_id, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, principal.org_id).index('task_types');
-      const { items, next } = await page(db, [index], range, limit, async (members) =>
-        (await loadTaskTypes(db, principal.org_id, members.map(memberId))).map((type) =>
-          type === null || type.retired ? null : typeView(type.name, type),
-        ),
-      );
-      return listResponse(items, bound, next);
+    handler({ deps: { db }, principal, query }) {
+      const { org_id } = principal;
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index('task_types')],
+        boundTo: ['task_types', org_id],
+        load: async (members) =>
+          (await loadTaskTypes(db, org_id, members.map(memberId))).map((type) =>
+            type?.retired ? null : type,
+          ),
+        show: (types) => types.map((type) => typeView(type.name, type)),
+      });
     },
   }),
   route({

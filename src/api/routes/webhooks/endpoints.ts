@@ -10,14 +10,13 @@ import { commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { page } from '../../../store/redis/lists.ts';
 import { endpointWrites, loadEndpoints } from '../../../store/webhooks/endpoints.ts';
 import { messageWrites } from '../../../store/webhooks/fan-out.ts';
 import { maySee } from '../../access/grants.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/pool-visibility.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, PageQuery, pageOf } from '../../http/schemas.ts';
@@ -78,20 +77,18 @@ export const endpointRoutes = [
     description: 'Lists the endpoints that the key may see, without their secrets.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of endpoints', schema: pageOf(EndpointView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const { org_id } = principal;
-      const bound = listScope('endpoints', org_id, principal.pools, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, org_id).index('endpoints');
-      const { items, next } = await page(db, [index], range, limit, async (ids) =>
-        (await loadEndpoints(db, org_id, ids)).map((one) =>
-          one !== null && maySee(principal, one) ? one : null,
-        ),
-      );
-      const failing = await Promise.all(items.map((one) => failingSince(db, one)));
-      const views = items.map((one, index) => endpointView(one, failing[index] ?? null));
-      return listResponse(views, bound, next);
+    handler({ deps: { db }, principal, query }) {
+      const { org_id, pools } = principal;
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index('endpoints')],
+        boundTo: ['endpoints', org_id, pools],
+        load: async (ids) =>
+          (await loadEndpoints(db, org_id, ids)).map((one) =>
+            one !== null && maySee(principal, one) ? one : null,
+          ),
+        show: (endpoints) =>
+          Promise.all(endpoints.map(async (one) => endpointView(one, await failingSince(db, one)))),
+      });
     },
   }),
   route({

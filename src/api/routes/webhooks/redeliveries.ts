@@ -9,7 +9,6 @@ import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { page } from '../../../store/redis/lists.ts';
 import { loadEndpoint } from '../../../store/webhooks/endpoints.ts';
 import {
   DEAD_LETTERS,
@@ -24,7 +23,7 @@ import {
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
@@ -87,16 +86,14 @@ export const redeliveryRoutes = [
     description: 'Lists running and finished redeliveries with their progress.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of redeliveries', schema: pageOf(RedeliveryView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { org_id } = principal;
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('redeliveries', org_id, principal.pools, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(DEAD_LETTERS));
-      const { items, next } = await page(db, [index], range, limit, async (ids) =>
-        (await loadReplays(db, org_id, ids)).map((one) => visibleTo(principal, one)),
-      );
-      return listResponse(items.map(view), bound, next);
+    handler({ deps: { db }, principal, query }) {
+      const { org_id, pools } = principal;
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index(replaysIndex(DEAD_LETTERS))],
+        boundTo: ['redeliveries', org_id, pools],
+        load: async (ids) => (await loadReplays(db, org_id, ids)).map((one) => visibleTo(principal, one)),
+        show: (redeliveries) => redeliveries.map(view),
+      });
     },
   }),
   route({

@@ -10,7 +10,6 @@ import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { page } from '../../../store/redis/lists.ts';
 import {
   endWrites,
   loadReplay,
@@ -23,7 +22,7 @@ import {
 import { enabledEndpoint, visibleEndpoint } from '../../access/pool-visibility.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
@@ -94,15 +93,14 @@ export const replayRoutes = [
     responses: { 200: { description: 'A page of replays', schema: pageOf(ReplayView) } },
     async handler({ deps, principal, params, query }) {
       const { db } = deps;
-      const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('replays', org_id, endpoint_id, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id));
-      const { items, next } = await page(db, [index], range, limit, async (ids) =>
-        (await loadReplays(db, org_id, ids)).map((one) => (one?.endpoint_id === endpoint_id ? one : null)),
-      );
-      return listResponse(items.map(replayView), bound, next);
+      const { org_id, endpoint_id } = await visibleEndpoint(db, principal, params.endpoint_id);
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id))],
+        boundTo: ['replays', org_id, endpoint_id],
+        load: async (ids) =>
+          (await loadReplays(db, org_id, ids)).map((one) => (one?.endpoint_id === endpoint_id ? one : null)),
+        show: (replays) => replays.map(replayView),
+      });
     },
   }),
   route({

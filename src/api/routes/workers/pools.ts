@@ -8,12 +8,12 @@ import { commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { memberId, page } from '../../../store/redis/lists.ts';
+import { memberId } from '../../../store/redis/lists.ts';
 import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/workers/pools.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion, versionedResponse } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import { listPage } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import {
@@ -132,17 +132,17 @@ export const poolRoutes = [
     description: 'A key that is confined to pools sees only those.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of pools', schema: pageOf(PoolView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('pools', principal.org_id, principal.pools, order);
-      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const index = orgKeysOf(db.prefix, principal.org_id).index('pools');
-      const { items, next } = await page(db, [index], range, limit, async (members) =>
-        (await loadPools(db, principal.org_id, members.map(memberId))).map((pool) =>
-          pool !== null && maySeePool(principal, pool.pool_id) ? poolView(pool) : null,
-        ),
-      );
-      return listResponse(items, bound, next);
+    handler({ deps: { db }, principal, query }) {
+      const { org_id, pools } = principal;
+      return listPage(db, query, {
+        indexes: [orgKeysOf(db.prefix, org_id).index('pools')],
+        boundTo: ['pools', org_id, pools],
+        load: async (members) =>
+          (await loadPools(db, org_id, members.map(memberId))).map((pool) =>
+            pool !== null && maySeePool(principal, pool.pool_id) ? pool : null,
+          ),
+        show: (all) => all.map(poolView),
+      });
     },
   }),
   route({
