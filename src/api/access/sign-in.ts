@@ -1,4 +1,4 @@
-// Signing a browser in: with a one-time link, a worker token, or the password that the authorization server has checked.
+// Signing a browser in: with a one-time link, a worker token, or the password that the authorization server has checked; and out.
 // The session, its audit entry and the use of the link are one commit, so a link signs in once however many press it.
 
 import { lacking } from '../../state/access/permission.ts';
@@ -16,6 +16,7 @@ import {
   type WorkerSession,
 } from '../../store/identity/session-records.ts';
 import {
+  endSession,
   isListed,
   SESSION_LIFE_MS,
   sessionsKey,
@@ -24,13 +25,15 @@ import {
 } from '../../store/identity/sessions.ts';
 import { countSignIn } from '../../store/identity/sign-in-attempts.ts';
 import { hasItsWorker } from '../../store/identity/worker-tokens.ts';
-import { type Change, EMPTY_CHANGE, type Guard, merge } from '../../store/redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../store/redis/contention.ts';
 import { newId } from '../../store/redis/ids.ts';
 import { orgKeysOf, partitionKeys } from '../../store/redis/keys.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
 import { ApiError } from '../http/problem.ts';
+import type { HttpResponse, SessionKind } from '../http/response.ts';
+import type { SessionRef } from './principal.ts';
 
 /** Most sign-ins of one worker or member within fifteen minutes. */
 export const MAX_SIGN_INS = 30;
@@ -82,6 +85,17 @@ export function signInWorker(
     const text = await commitSession(db, session, merge(used, { guards: [orgGuard], writes: [] }));
     return text === null ? CONFLICT : { text, session, worker };
   });
+}
+
+/** Ends the session of a browser. @returns the response, which removes the cookie */
+export async function signOut(
+  { db, forgetCredential }: { db: Db; forgetCredential(hash: string): void },
+  kind: SessionKind,
+  { owner, hash }: SessionRef,
+): Promise<HttpResponse> {
+  await commit(db.redis, endSession(db, owner, hash));
+  forgetCredential(hash);
+  return { status: 204, cookie: { kind, text: null, life: 0 } };
 }
 
 /** Signs a member in with a one-time link. @throws ApiError as `signInWorker` */

@@ -6,12 +6,11 @@ import { timestamp } from '../../../state/text/time.ts';
 import { loadMember, type Member } from '../../../store/identity/members.ts';
 import { OAuthRecords } from '../../../store/identity/oauth-records.ts';
 import { loadOrg } from '../../../store/identity/orgs.ts';
-import { endSession, listSessions, SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
-import { commit } from '../../../store/redis/commit.ts';
+import { listSessions, SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import type { SessionRef } from '../../access/principal.ts';
 import { CONSOLE_SESSION_PATH } from '../../access/session-cookies.ts';
-import { signInMemberByLink } from '../../access/sign-in.ts';
+import { signInMemberByLink, signOut } from '../../access/sign-in.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { notFound } from '../../http/problem.ts';
 import { closed, idOf, nullable, Pools, text } from '../../http/schemas.ts';
@@ -88,9 +87,7 @@ export const consoleSessionRoutes = [
     responses: { 204: { description: 'Signed out' } },
     async handler({ deps, principal: { session } }) {
       await endAuthorizationSession(deps, session);
-      await commit(deps.db.redis, endSession(deps.db, session.owner, session.hash));
-      deps.forgetCredential(session.hash);
-      return { status: 204, cookie: { kind: 'console', text: null, life: 0 } };
+      return signOut(deps, 'console', session);
     },
   }),
 ];

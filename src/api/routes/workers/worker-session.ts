@@ -4,10 +4,9 @@ import Type from 'typebox';
 import { orgOf } from '../../../state/access/tenant.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Worker } from '../../../state/workers/worker.ts';
-import { endSession, SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
-import { commit } from '../../../store/redis/commit.ts';
+import { SESSION_LIFE_MS } from '../../../store/identity/sessions.ts';
 import { ownWorker } from '../../access/own-task.ts';
-import { signInWorker } from '../../access/sign-in.ts';
+import { signInWorker, signOut } from '../../access/sign-in.ts';
 import { closed, idOf, text, WorkerId } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { ExpiresAt } from '../identity/sessions.schema.ts';
@@ -81,11 +80,7 @@ export const workerSessionRoutes = [
     summary: 'Sign the worker out of this browser',
     description: 'Ends the session and removes the cookie. Other sessions stay.',
     responses: { 204: { description: 'Signed out' } },
-    async handler({ deps, principal: { session } }) {
-      await commit(deps.db.redis, endSession(deps.db, session.owner, session.hash));
-      deps.forgetCredential(session.hash);
-      return { status: 204, cookie: { kind: 'worker', text: null, life: 0 } };
-    },
+    handler: ({ deps, principal: { session } }) => signOut(deps, 'worker', session),
   }),
 ];
 
