@@ -77,6 +77,7 @@ const KEY_COMMANDS = [
   'ZREVRANGE K 0 1',
   'ZREVRANGEBYLEX K + -',
   'ZREVRANGEBYSCORE K 1 0',
+  'ZSCAN K 0',
   'ZSCORE K v',
   'XACK K g 1-1',
   'XADD K * f v',

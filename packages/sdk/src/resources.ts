@@ -223,7 +223,7 @@ export const RESOURCES = {
     /** Cancel a replay. */
     cancelReplay: ['cancelReplay', 'endpoint_id', 'replay_id'],
   },
-  /** Webhook deliveries that failed. */
+  /** Webhook deliveries that failed or are pending. */
   deliveries: {
     /** List the deliveries that were given up. */
     listDeadLetters: ['listDeadLetters'],
@@ -237,6 +237,14 @@ export const RESOURCES = {
     getRedelivery: ['getRedelivery', 'redelivery_id'],
     /** Cancel a redelivery of dead letters. */
     cancelRedelivery: ['cancelRedelivery', 'redelivery_id'],
+    /** Stop pending deliveries. */
+    stop: ['stopDeliveries'],
+    /** List the runs that stop deliveries. */
+    listStops: ['listDeliveryStops'],
+    /** Retrieve a run that stops deliveries. */
+    getStop: ['getDeliveryStop', 'stop_id'],
+    /** Cancel a run that stops deliveries. */
+    cancelStop: ['cancelDeliveryStop', 'stop_id'],
   },
   /** The secret of callback URLs. */
   webhookSecret: {

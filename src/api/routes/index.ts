@@ -28,6 +28,7 @@ import { taskTypeVersionRoutes } from './tasks/task-type-versions.ts';
 import { taskTypeRoutes } from './tasks/task-types.ts';
 import { taskRoutes } from './tasks/tasks.ts';
 import { deliveryRoutes } from './webhooks/deliveries.ts';
+import { deliveryStopRoutes } from './webhooks/delivery-stops.ts';
 import { endpointRoutes } from './webhooks/endpoints.ts';
 import { redeliveryRoutes } from './webhooks/redeliveries.ts';
 import { replayRoutes } from './webhooks/replays.ts';
@@ -81,6 +82,7 @@ export const ROUTES: readonly Route[] = [
   ...replayRoutes,
   ...deliveryRoutes,
   ...redeliveryRoutes,
+  ...deliveryStopRoutes,
   ...oauthClientRoutes,
   ...issuerRoutes,
   ...memberRoutes,

@@ -12,9 +12,17 @@
 import type { Job } from 'bullmq';
 import type { ReplayJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
-import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
+import { endedRun, REST_WHILE_SUSPENDED, RETRY_AFTER_MS } from '../../state/runs/run.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
-import { type AnyReplay, REPLAY_AHEAD, REPLAY_STEP, restAfter } from '../../state/webhooks/replay.ts';
+import {
+  type AnyReplay,
+  isStop,
+  REPLAY_AHEAD,
+  REPLAY_STEP,
+  type Redelivery,
+  type Replay,
+  restAfter,
+} from '../../state/webhooks/replay.ts';
 import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
 import { type Change, commit, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -35,9 +43,7 @@ import {
   replaysUnderWay,
   stepWrites,
 } from '../../store/webhooks/replays.ts';
-
-/** Delay before a step is repeated that another process committed first, ms. */
-const RETRY_AFTER_MS = 50;
+import { stepStop } from './delivery-stops.ts';
 
 /** Runs a replay's job: one step, then a delay until the next. */
 export async function runReplayJob(
@@ -60,12 +66,18 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
     return null;
   }
   if (await isSuspended(db, orgId)) return REST_WHILE_SUSPENDED;
+  return isStop(replay) ? stepStop(db, replay) : stepSending(db, replay);
+}
+
+/** Makes one step of a run that sends deliveries. */
+async function stepSending(db: Db, replay: Replay | Redelivery): Promise<number | null> {
+  const { org_id: orgId } = replay;
   const [endpoint, awaited] = await Promise.all([
     replay.endpoint_id === null ? null : loadEndpoint(db, orgId, replay.endpoint_id),
     loadAwaited(db, replay),
   ]);
   const { still, succeeded, failed } = await outcomesOf(db, replay, awaited);
-  const counted: AnyReplay = {
+  const counted: Replay | Redelivery = {
     ...replay,
     succeeded: replay.succeeded + succeeded,
     failed: replay.failed + failed,
@@ -85,7 +97,12 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
   return commitStep(db, replay, counted, still, walk);
 }
 
-function walkFurther(db: Db, replay: AnyReplay, endpoint: Endpoint | null, most: number): Promise<Walk> {
+function walkFurther(
+  db: Db,
+  replay: Replay | Redelivery,
+  endpoint: Endpoint | null,
+  most: number,
+): Promise<Walk> {
   if (replay.endpoint_id === null) return walkDeadLetters(db, replay, most);
   if (endpoint === null) throw new Error('a replay to an endpoint walks without it');
   return walkOn(db, replay, endpoint, most);

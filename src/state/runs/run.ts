@@ -15,6 +15,9 @@ export interface Run {
 /** How often the run of a suspended org checks whether it may go on, ms. */
 export const REST_WHILE_SUSPENDED = 5000;
 
+/** Delay before a step is repeated that another process committed first, ms. */
+export const RETRY_AFTER_MS = 50;
+
 /**
  * The pause after a step with which all running runs of an org together keep to a rate, ms.
  * @param items handled in the step. @param rate items per second. @param running number of running runs of the org.

@@ -1,5 +1,5 @@
 // A replay: events of a time range, sent again to an endpoint, or dead letters, sent again to their receivers, by a job that
-// runs in bounded steps. Pure: which deliveries it sends, and how fast.
+// runs in bounded steps. Pending deliveries are stopped in the same way. Pure: which deliveries it sends, and how fast.
 
 import { type Run, restFor } from '../runs/run.ts';
 
@@ -56,14 +56,32 @@ export interface Redelivery extends Resending {
   letters: LetterFilter;
 }
 
-/** Which dead letters: those of a callback URL, of an endpoint, or (both null) all, of tasks of these pools. */
+/** A run that stops pending deliveries: they are not sent any more. `sent` counts the stopped ones. */
+export interface DeliveryStop extends Resending {
+  endpoint_id: null;
+  stops: LetterFilter;
+  /** Deliveries that the current pass has left for the next one, because an attempt was in progress. */
+  busy: number;
+}
+
+/** Which deliveries: those of a callback URL, of an endpoint, or (both null) all, of tasks of these pools. */
 export interface LetterFilter {
   callback_url: string | null;
   endpoint_id: string | null;
   pools: string[];
 }
 
-export type AnyReplay = Replay | Redelivery;
+export type AnyReplay = Replay | Redelivery | DeliveryStop;
+
+/** Whether the run stops deliveries instead of sending some. */
+export function isStop(replay: AnyReplay): replay is DeliveryStop {
+  return 'stops' in replay;
+}
+
+/** Whether the run is a redelivery of dead letters. */
+export function isRedelivery(replay: AnyReplay): replay is Redelivery {
+  return replay.endpoint_id === null && !isStop(replay);
+}
 
 /** Whether a replay of `choice` sends a delivery in this state. A pending one is sent anyway. */
 export function isChosen(choice: ReplayChoice, became: Became): boolean {

@@ -3,7 +3,7 @@
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { broken, type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { AnyReplay, LetterFilter, Replay } from '../../state/webhooks/replay.ts';
+import { type AnyReplay, isStop, type LetterFilter, type Replay } from '../../state/webhooks/replay.ts';
 import { type Change, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -25,6 +25,8 @@ export interface Awaited {
 
 /** Takes the place of the endpoint's id for the redelivery of dead letters. */
 export const DEAD_LETTERS = 'dead-letters';
+/** The same where the stopping of pending deliveries is meant. */
+export const STOPS = 'stops';
 
 /** Name of the index of an endpoint's replays. */
 export function replaysIndex(endpointId: string): string {
@@ -59,6 +61,7 @@ export async function loadReplay(db: Db, orgId: string, id: string): Promise<Any
 
 /** Checks what only one kind of replay has. */
 function checked(replay: AnyReplay): Read<unknown> {
+  if (isStop(replay)) return readShape<LetterFilter>(replay.stops, LETTERS);
   return replay.endpoint_id === null
     ? readShape<LetterFilter>(replay.letters, LETTERS)
     : readShape<Replay>(replay, { deliveries: 'string' });
@@ -161,8 +164,8 @@ export function endWrites(db: Db, before: AnyReplay, after: AnyReplay): Change {
 }
 
 /** The endpoint of a replay, or what stands for it. */
-function receiverOf({ endpoint_id }: AnyReplay): string {
-  return endpoint_id ?? DEAD_LETTERS;
+function receiverOf(replay: AnyReplay): string {
+  return replay.endpoint_id ?? (isStop(replay) ? STOPS : DEAD_LETTERS);
 }
 
 function runKeys(db: Db, replay: AnyReplay): RunKeys {

@@ -77,6 +77,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/dispute/resolve': { decision: 'uphold' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/bulk-actions': CANCEL_NOTHING,
+  'POST /v1/deliveries/stop': { callback_url: 'https://example.com/' },
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
   'POST /v1/workers': { name: 'x' },
@@ -180,6 +181,11 @@ async function redelivery(): Promise<string> {
   return (await org.client.post<{ redelivery_id: string }>('/v1/dead-letters/redeliver', {})).redelivery_id;
 }
 
+async function deliveryStop(): Promise<string> {
+  const body = { callback_url: 'https://example.com/' };
+  return (await org.client.post<{ stop_id: string }>('/v1/deliveries/stop', body)).stop_id;
+}
+
 /** Everything that the routes can change, except for what the revoked key itself causes. */
 async function everything(): Promise<unknown[]> {
   const lists = ['pools', 'workers', 'oauth-clients', 'members', 'issuers', 'webhook-endpoints', 'api-keys'];
@@ -187,6 +193,7 @@ async function everything(): Promise<unknown[]> {
     ...lists,
     'bulk-actions',
     'dead-letters/redeliveries',
+    'deliveries/stops',
     'org',
     'webhook-secret',
     `members/${things.member_id}/sessions`,
@@ -238,6 +245,7 @@ test.each(KEY_ROUTES)(
     };
     // An org has one redelivery at a time, so it is started after the test of the route that starts one.
     if (name.includes('{redelivery_id}')) things.redelivery_id = await redelivery();
+    if (name.includes('{stop_id}')) things.stop_id = await deliveryStop();
     const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
       if (/\/(review|read|requeue)$/.test(name)) return others.submitted ?? '';
       if (name.endsWith('/dispute/resolve')) return others.disputed ?? '';

@@ -91,6 +91,7 @@ beforeAll(async () => {
     name: 'matrix_type',
     bulk_action_id: await bulkActionOf(owner.client),
     redelivery_id: await redeliveryOf(owner.client),
+    stop_id: await deliveryStopOf(owner.client),
     version: '1',
     // Belongs to no org; only the operator gets as far as the look-up.
     entry_id: 'p00-1-1',
@@ -161,6 +162,12 @@ async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay
   await owner.client.post(`${path}/disable`);
   const { data } = await owner.client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
   return { delivery_id: data[0]?.delivery_id ?? '', replay_id };
+}
+
+/** A run of all pools that stops deliveries, which confined keys cannot see. */
+async function deliveryStopOf(client: Client): Promise<string> {
+  return (await client.post<{ stop_id: string }>('/v1/deliveries/stop', { callback_url: NOBODY_LISTENS }))
+    .stop_id;
 }
 
 /** A redelivery of all pools, which confined keys cannot see. */
@@ -323,6 +330,8 @@ const PROMISED: [string, string][] = [
   ['GET /v1/tasks/{task_id}/evidence/{evidence_id}', 'tasks:read'],
   ['GET /v1/tasks/{task_id}/deliveries', 'webhooks:read'],
   ['POST /v1/deliveries/{delivery_id}/redeliver', 'webhooks:write'],
+  ['POST /v1/deliveries/stop', 'webhooks:write'],
+  ['GET /v1/deliveries/stops', 'webhooks:read'],
   ['GET /v1/events', 'events:read'],
   ...['pool', 'worker'].flatMap((one): [string, string][] => [
     [`POST /v1/${one}s`, `${one}s:write`],

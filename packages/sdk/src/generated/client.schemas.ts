@@ -7497,6 +7497,26 @@ export type Replay = {
      */
     status: "running" | "completed" | "cancelled" | "stopped";
     /**
+     * Who started it
+     * @pattern ^[a-z_]+(:|$)
+     */
+    created_by: string;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+    /**
+     * When it ended; null before
+     * @format date-time
+     */
+    finished_at: string | null;
+    /**
      * Why it was stopped
      */
     reason: ("endpoint_disabled" | "endpoint_deleted") | null;
@@ -7525,26 +7545,6 @@ export type Replay = {
      * @minimum 0
      */
     failed: number;
-    /**
-     * Who started it
-     * @pattern ^[a-z_]+(:|$)
-     */
-    created_by: string;
-    /**
-     * When it was created
-     * @format date-time
-     */
-    created_at: string;
-    /**
-     * When it was last changed
-     * @format date-time
-     */
-    updated_at: string;
-    /**
-     * When it ended; null before
-     * @format date-time
-     */
-    finished_at: string | null;
     /**
      * Why nothing was sent; null unless it ended so
      * @minLength 1
@@ -7795,6 +7795,26 @@ export type Redelivery = {
      */
     status: "running" | "completed" | "cancelled" | "stopped";
     /**
+     * Who started it
+     * @pattern ^[a-z_]+(:|$)
+     */
+    created_by: string;
+    /**
+     * When it was created
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * When it was last changed
+     * @format date-time
+     */
+    updated_at: string;
+    /**
+     * When it ended; null before
+     * @format date-time
+     */
+    finished_at: string | null;
+    /**
      * Why it was stopped
      */
     reason: ("endpoint_disabled" | "endpoint_deleted") | null;
@@ -7824,6 +7844,87 @@ export type Redelivery = {
      */
     failed: number;
     /**
+     * Why nothing was sent; null unless it ended so
+     * @minLength 1
+     */
+    hint: string | null;
+};
+
+export type RedeliveryStart = {
+    /**
+     * Those to this callback URL of tasks
+     * @maxLength 2048
+     */
+    callback_url?: string;
+    /**
+     * Events from this time on; default: all
+     * @format date-time
+     */
+    since?: string;
+    /**
+     * Events before this time; default and latest: now
+     * @format date-time
+     */
+    until?: string;
+    /**
+     * Those to this endpoint, which must be enabled
+     * @format uuid
+     */
+    endpoint_id?: string;
+};
+
+export type RedeliveryPage = {
+    /**
+     * The items of the page
+     */
+    data: Redelivery[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     * @minLength 1
+     * @maxLength 1000
+     */
+    next_cursor: string | null;
+};
+
+/**
+ * Pending deliveries that are stopped
+ */
+export type DeliveryStop = {
+    /**
+     * Id of the run
+     * @format uuid
+     */
+    stop_id: string;
+    /**
+     * Callback URL whose pending deliveries are stopped; null for an endpoint
+     * @minLength 1
+     * @maxLength 2048
+     */
+    callback_url: string | null;
+    /**
+     * Id of the endpoint whose pending deliveries are stopped; null for a callback URL
+     * @format uuid
+     */
+    endpoint_id: string | null;
+    /**
+     * Time of the first event
+     * @format date-time
+     */
+    since: string;
+    /**
+     * Events before this time
+     * @format date-time
+     */
+    until: string;
+    /**
+     * How far it is
+     */
+    status: "running" | "completed" | "cancelled" | "stopped";
+    /**
      * Who started it
      * @pattern ^[a-z_]+(:|$)
      */
@@ -7844,23 +7945,28 @@ export type Redelivery = {
      */
     finished_at: string | null;
     /**
-     * Why nothing was sent; null unless it ended so
+     * Pending deliveries of the org that were looked at, in all passes
+     * @minimum 0
+     */
+    examined: number;
+    /**
+     * Those that will not be sent
+     * @minimum 0
+     */
+    stopped: number;
+    /**
+     * Why nothing was stopped; null unless it ended so
      * @minLength 1
      */
     hint: string | null;
 };
 
-export type RedeliveryStart = {
+export type DeliveryStopStart = {
     /**
      * Those to this callback URL of tasks
      * @maxLength 2048
      */
     callback_url?: string;
-    /**
-     * Those to this endpoint, which must be enabled
-     * @format uuid
-     */
-    endpoint_id?: string;
     /**
      * Events from this time on; default: all
      * @format date-time
@@ -7871,13 +7977,18 @@ export type RedeliveryStart = {
      * @format date-time
      */
     until?: string;
+    /**
+     * Those to this endpoint; either this or `callback_url`
+     * @format uuid
+     */
+    endpoint_id?: string;
 };
 
-export type RedeliveryPage = {
+export type DeliveryStopPage = {
     /**
      * The items of the page
      */
-    data: Redelivery[];
+    data: DeliveryStop[];
     /**
      * Whether there are more items
      */

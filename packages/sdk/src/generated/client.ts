@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, OpenTasks, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, WorkedTaskPage, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DeliveryStop, DeliveryStopPage, DeliveryStopStart, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, OpenTasks, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, WorkedTaskPage, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -3776,6 +3776,128 @@ export type CancelRedeliveryVariables = {
     headers?: CancelRedeliveryHeaders;
 };
 
+export type StopDeliveriesResult = DeliveryStop;
+
+export type StopDeliveriesError = Problem;
+
+export type StopDeliveriesBody = DeliveryStopStart;
+
+export type StopDeliveriesHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+};
+
+export type StopDeliveriesResponseHeaders = {
+    requestId?: string;
+    location?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type StopDeliveriesVariables = {
+    body: StopDeliveriesBody;
+    headers?: StopDeliveriesHeaders;
+};
+
+export type ListDeliveryStopsResult = DeliveryStopPage;
+
+export type ListDeliveryStopsError = Problem;
+
+export type ListDeliveryStopsQuery = {
+    /**
+     * Most items of the page
+     * @minimum 1
+     * @maximum 200
+     */
+    limit?: number;
+    /**
+     * `next_cursor` of the previous page, with the same filters; default: the first page
+     * @maxLength 1000
+     */
+    cursor?: string;
+    /**
+     * By creation; `desc` starts with the newest
+     */
+    order?: "asc" | "desc";
+};
+
+export type ListDeliveryStopsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListDeliveryStopsVariables = {
+    query?: ListDeliveryStopsQuery;
+};
+
+export type GetDeliveryStopResult = DeliveryStop;
+
+export type GetDeliveryStopError = Problem;
+
+export type GetDeliveryStopPath = {
+    /**
+     * Id of the run
+     * @format uuid
+     */
+    stop_id: string;
+};
+
+export type GetDeliveryStopResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type GetDeliveryStopVariables = {
+    path: GetDeliveryStopPath;
+};
+
+export type CancelDeliveryStopResult = DeliveryStop;
+
+export type CancelDeliveryStopError = Problem;
+
+export type CancelDeliveryStopPath = {
+    /**
+     * Id of the run
+     * @format uuid
+     */
+    stop_id: string;
+};
+
+export type CancelDeliveryStopBody = {};
+
+export type CancelDeliveryStopHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type CancelDeliveryStopResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type CancelDeliveryStopVariables = {
+    path: CancelDeliveryStopPath;
+    body?: CancelDeliveryStopBody;
+    headers?: CancelDeliveryStopHeaders;
+};
+
 export type ListOAuthClientsResult = OAuthClientPage;
 
 export type ListOAuthClientsError = Problem;
@@ -6476,6 +6598,60 @@ export type Ops = {
             idempotentReplayed?: string;
         };
     };
+    stopDeliveries: {
+        args: {
+            body: StopDeliveriesBody;
+            headers?: StopDeliveriesHeaders;
+        };
+        result: Result<StopDeliveriesResult, StopDeliveriesError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            location?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    listDeliveryStops: {
+        args: {
+            query?: ListDeliveryStopsQuery;
+        };
+        result: Result<ListDeliveryStopsResult, ListDeliveryStopsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    getDeliveryStop: {
+        args: {
+            path: GetDeliveryStopPath;
+        };
+        result: Result<GetDeliveryStopResult, GetDeliveryStopError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    cancelDeliveryStop: {
+        args: {
+            path: CancelDeliveryStopPath;
+            body?: CancelDeliveryStopBody;
+            headers?: CancelDeliveryStopHeaders;
+        };
+        result: Result<CancelDeliveryStopResult, CancelDeliveryStopError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
     listOAuthClients: {
         args: {
             query?: ListOAuthClientsQuery;
@@ -7131,6 +7307,10 @@ export const OPERATIONS = {
     listRedeliveries: { id: "listRedeliveries", method: "GET", path: "/v1/dead-letters/redeliveries", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getRedelivery: { id: "getRedelivery", method: "GET", path: "/v1/dead-letters/redeliveries/{redelivery_id}", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     cancelRedelivery: { id: "cancelRedelivery", method: "POST", path: "/v1/dead-letters/redeliveries/{redelivery_id}/cancel", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    stopDeliveries: { id: "stopDeliveries", method: "POST", path: "/v1/deliveries/stop", tags: ["Webhooks"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listDeliveryStops: { id: "listDeliveryStops", method: "GET", path: "/v1/deliveries/stops", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getDeliveryStop: { id: "getDeliveryStop", method: "GET", path: "/v1/deliveries/stops/{stop_id}", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    cancelDeliveryStop: { id: "cancelDeliveryStop", method: "POST", path: "/v1/deliveries/stops/{stop_id}/cancel", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     listOAuthClients: { id: "listOAuthClients", method: "GET", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     createOAuthClient: { id: "createOAuthClient", method: "POST", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     getOAuthClient: { id: "getOAuthClient", method: "GET", path: "/v1/oauth-clients/{client_id}", tags: ["OAuth"], params: [{ name: "client_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -8999,4 +9179,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, stopDeliveries, listDeliveryStops, getDeliveryStop, cancelDeliveryStop, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks } = client;

@@ -2,38 +2,36 @@
 // replays, one at a time for an org.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { timeOf, timestamp } from '../../../state/text/time.ts';
-import type { AnyReplay, Redelivery } from '../../../state/webhooks/replay.ts';
-import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { merge } from '../../../store/redis/commit.ts';
-import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
-import { newId } from '../../../store/redis/ids.ts';
-import { orgKeysOf } from '../../../store/redis/keys.ts';
-import { loadEndpoint } from '../../../store/webhooks/endpoints.ts';
-import {
-  DEAD_LETTERS,
-  endWrites,
-  loadReplay,
-  loadReplays,
-  oldReplays,
-  replaysIndex,
-  replayUnderWay,
-  startWrites,
-} from '../../../store/webhooks/replays.ts';
-import { maySee } from '../../access/grants.ts';
-import type { KeyPrincipal } from '../../access/principal.ts';
-import type { ApiDeps } from '../../deps.ts';
-import { listPage } from '../../http/list.ts';
-import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
+import { timestamp } from '../../../state/text/time.ts';
+import { isRedelivery, type Redelivery } from '../../../state/webhooks/replay.ts';
+import { DEAD_LETTERS, endWrites } from '../../../store/webhooks/replays.ts';
+import { ApiError } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
-import { at } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { cancelRun } from '../runs/cancel-run.ts';
+import {
+  filterOf,
+  type LetterRuns,
+  listRuns,
+  newRun,
+  receiverErrors,
+  requireEndpoint,
+  startRun,
+  visibleRun,
+} from './letter-runs.ts';
 import { RedeliveryParams, RedeliveryStart, RedeliveryView } from './replays.schema.ts';
-import { begun, progressView, rangeErrors } from './replays.ts';
+import { progressView, rangeErrors } from './replays.ts';
 
 const REDELIVERY = { 200: { description: 'The redelivery', schema: RedeliveryView } };
 const PATH = '/v1/dead-letters/redeliveries';
+const REDELIVERIES: LetterRuns<Redelivery> = {
+  noun: 'Redelivery',
+  path: PATH,
+  receiver: DEAD_LETTERS,
+  isOne: isRedelivery,
+  filterOf: ({ letters }) => letters,
+  view,
+};
 
 export const redeliveryRoutes = [
   route({
@@ -51,29 +49,23 @@ export const redeliveryRoutes = [
       202: { description: 'The redelivery has started', schema: RedeliveryView, headers: ['Location'] },
     },
     errors: ['endpoint_unavailable', 'replay_in_progress'],
-    async handler({ deps, principal, actor, body, recordResponse, credentialGuards }) {
-      const { org_id } = principal;
-      if (body.endpoint_id !== undefined) await requireEndpoint(deps, principal, body.endpoint_id);
-      return updateWithRetry('redelivery', async () => {
-        const callerGuards = await credentialGuards();
-        const running = await replayUnderWay(deps.db, org_id, DEAD_LETTERS);
-        if (running !== null)
-          throw new ApiError(
-            'replay_in_progress',
-            `Redelivery ${running} is running. Wait until it ends, or cancel it.`,
-          );
-        const old = await oldReplays(deps.db, org_id, DEAD_LETTERS);
-        const redelivery = newRedelivery(principal, body, actor, deps.db.clock.now());
-        const { replay_id, since, until, letters } = redelivery;
-        const headers = { Location: `${PATH}/${replay_id}` };
-        const response = { status: 202, body: view(redelivery), headers };
-        const auditEvent = {
+    async handler(call) {
+      const { deps, principal, actor, body } = call;
+      if (body.endpoint_id !== undefined) {
+        const { enabled } = await requireEndpoint(deps, principal, body.endpoint_id);
+        if (!enabled)
+          throw new ApiError('endpoint_unavailable', 'The endpoint is disabled. Enable it first.');
+      }
+      const letters = filterOf(principal, body);
+      return startRun(
+        call,
+        REDELIVERIES,
+        (now) => ({ ...newRun(principal.org_id, body, actor, now), letters }),
+        ({ replay_id, since, until }) => ({
           ...newAuditEvent(actor, 'redelivery.started', 'redelivery', replay_id),
           data: { ...letters, since: timestamp(since), until: timestamp(until) },
-        };
-        const whole = merge(callerGuards, startWrites(deps.db, redelivery, old), recordResponse(response));
-        return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? response : CONFLICT;
-      });
+        }),
+      );
     },
   }),
   route({
@@ -86,15 +78,7 @@ export const redeliveryRoutes = [
     description: 'Lists running and finished redeliveries with their progress.',
     query: closed(PageQuery),
     responses: { 200: { description: 'A page of redeliveries', schema: pageOf(RedeliveryView) } },
-    handler({ deps: { db }, principal, query }) {
-      const { org_id, pools } = principal;
-      return listPage(db, query, {
-        indexes: [orgKeysOf(db.prefix, org_id).index(replaysIndex(DEAD_LETTERS))],
-        boundTo: ['redeliveries', org_id, pools],
-        load: async (ids) => (await loadReplays(db, org_id, ids)).map((one) => visibleTo(principal, one)),
-        show: (redeliveries) => redeliveries.map(view),
-      });
-    },
+    handler: ({ deps, principal, query }) => listRuns(deps, principal, REDELIVERIES, query),
   }),
   route({
     method: 'GET',
@@ -107,7 +91,10 @@ export const redeliveryRoutes = [
     params: RedeliveryParams,
     responses: REDELIVERY,
     async handler({ deps, principal, params }) {
-      return { status: 200, body: view(await visibleRedelivery(deps, principal, params.redelivery_id)) };
+      return {
+        status: 200,
+        body: view(await visibleRun(deps, principal, REDELIVERIES, params.redelivery_id)),
+      };
     },
   }),
   route({
@@ -127,7 +114,7 @@ export const redeliveryRoutes = [
     handler: (call) =>
       cancelRun<Redelivery>(call, {
         noun: 'redelivery',
-        load: () => visibleRedelivery(call.deps, call.principal, call.params.redelivery_id),
+        load: () => visibleRun(call.deps, call.principal, REDELIVERIES, call.params.redelivery_id),
         endWrites,
         auditEvent: ({ replay_id, sent }) => ({
           ...newAuditEvent(call.actor, 'redelivery.cancelled', 'redelivery', replay_id),
@@ -137,56 +124,6 @@ export const redeliveryRoutes = [
       }),
   }),
 ];
-
-/** A delivery has one receiver only. */
-function receiverErrors(body: unknown): FieldError[] {
-  if (at(body, 'callback_url') === undefined || at(body, 'endpoint_id') === undefined) return [];
-  return [{ pointer: '/endpoint_id', message: 'cannot be given with callback_url' }];
-}
-
-/** @throws ApiError 422 when there is no such endpoint, 409 when it is disabled */
-async function requireEndpoint({ db }: ApiDeps, principal: KeyPrincipal, id: string): Promise<void> {
-  const endpoint = await loadEndpoint(db, principal.org_id, id.toLowerCase());
-  if (endpoint === null || !maySee(principal, endpoint))
-    throw invalid({ pointer: '/endpoint_id', message: 'is not a webhook endpoint of this org' });
-  if (!endpoint.enabled)
-    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled. Enable it first.');
-}
-
-function newRedelivery(
-  { org_id, pools }: KeyPrincipal,
-  body: RedeliveryStart,
-  actor: string,
-  now: number,
-): Redelivery {
-  const since = body.since === undefined ? 0 : Math.max(0, timeOf(body.since));
-  return {
-    replay_id: newId(now),
-    org_id,
-    endpoint_id: null,
-    version: 1,
-    letters: {
-      callback_url: body.callback_url ?? null,
-      endpoint_id: body.endpoint_id?.toLowerCase() ?? null,
-      pools: [...pools],
-    },
-    since,
-    until: Math.min(body.until === undefined ? now : timeOf(body.until), now),
-    ...begun(since, actor, now),
-  };
-}
-
-/** A redelivery that the key may see: it is for all pools of the key that started it. */
-function visibleTo(principal: KeyPrincipal, replay: AnyReplay | null): Redelivery | null {
-  return replay?.endpoint_id === null && maySee(principal, replay.letters) ? replay : null;
-}
-
-/** @throws ApiError 404 */
-async function visibleRedelivery({ db }: ApiDeps, principal: KeyPrincipal, id: string): Promise<Redelivery> {
-  const found = visibleTo(principal, await loadReplay(db, principal.org_id, id));
-  if (found === null) throw notFound();
-  return found;
-}
 
 function view(redelivery: Redelivery): object {
   const { replay_id, letters, status, sent } = redelivery;

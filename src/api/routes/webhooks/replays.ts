@@ -221,20 +221,28 @@ function hintOf({ status, sent, pending = 0, deliveries }: Replay): string | nul
 
 /** What the views of replays and redeliveries have in common. */
 export function progressView(replay: AnyReplay): object {
-  const { since, reached, examined, finished_at } = replay;
+  const { reached, examined } = replay;
   return {
-    since: timestamp(since),
-    until: timestamp(replay.until),
-    status: replay.status,
+    ...baseView(replay),
     reason: replay.reason,
     reached_at: examined === 0 ? null : timestamp(reached),
     examined,
     sent: replay.sent,
     succeeded: replay.succeeded,
     failed: replay.failed,
-    created_by: replay.created_by,
-    created_at: timestamp(replay.created_at),
-    updated_at: timestamp(replay.updated_at),
+  };
+}
+
+/** What the views of all these runs have in common. */
+export function baseView(replay: AnyReplay): object {
+  const { since, until, status, created_by, created_at, updated_at, finished_at } = replay;
+  return {
+    since: timestamp(since),
+    until: timestamp(until),
+    status,
+    created_by,
+    created_at: timestamp(created_at),
+    updated_at: timestamp(updated_at),
     finished_at: finished_at === null ? null : timestamp(finished_at),
   };
 }
