@@ -12,6 +12,8 @@ type FeedEvent = FeedEventPage['data'][number];
 
 interface EventFlags {
   type?: FeedEventType[];
+  since?: string;
+  until?: string;
   limit?: number;
   cursor?: string;
   follow?: true;
@@ -28,6 +30,8 @@ export function addEventCommands(program: Command, streams: Streams): void {
     .command('events')
     .description('list the events of the org, oldest first, or follow them')
     .addOption(new Option('--type <type>', 'such as task.completed; repeatable').argParser(collect))
+    .option('--since <time>', 'RFC 3339: events from then on')
+    .option('--until <time>', 'RFC 3339: events before then')
     .option('--limit <n>', 'page size, 1 to 200 (API default: 50)', asNumber)
     .option('--cursor <cursor>', 'continue after another page')
     .option('--follow', 'print events as they happen; with --json one document per line')
@@ -35,13 +39,15 @@ export function addEventCommands(program: Command, streams: Streams): void {
     .option('--for <duration>', 'with --follow: stop after this time, such as 10m', asSeconds)
     .action(async (flags: EventFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const { type: types, limit, cursor, follow, after: lastEventId, for: seconds } = flags;
+      const { type: types, since, until, limit, cursor, follow, after: lastEventId, for: seconds } = flags;
       if (!follow) {
         if (lastEventId !== undefined || seconds !== undefined)
           throw new UsageError('--after and --for need --follow.');
-        const page = await api.events.list(givenOnly({ types, limit, cursor }));
+        const page = await api.events.list(givenOnly({ types, since, until, limit, cursor }));
         return showPage(out, page, COLUMNS);
       }
+      if (since !== undefined || until !== undefined)
+        throw new UsageError('--since and --until do not go with --follow.');
       // A stream connects again for as long as it takes, so a wrong URL or key is reported here.
       await api.events.list({ limit: 1 });
       const signal = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);

@@ -17,6 +17,7 @@ export interface FilterFlags {
   overdue?: true;
   hasOpenQuestion?: true;
   inReview?: true;
+  gold?: true;
   createdAfter?: string;
   createdBefore?: string;
 }
@@ -35,15 +36,16 @@ export function addFilterFlags(command: Command): Command {
     .option('--overdue', 'open, with a breached SLA clock')
     .option('--has-open-question', 'that wait for an answer')
     .option('--in-review', 'that wait for a reviewer')
+    .option('--gold', 'with a known answer, mixed among the real ones')
     .option('--created-after <time>', 'RFC 3339')
     .option('--created-before <time>', 'RFC 3339');
 }
 
 /** The filters that were given, as the API names them; those that were not are undefined. */
 export function filtersOf(flags: FilterFlags) {
-  const { status, domain, urgency, pool, product, overdue } = flags;
+  const { status, domain, urgency, pool, product, overdue, gold } = flags;
   return {
-    ...{ status, domain, urgency, pool, product, overdue },
+    ...{ status, domain, urgency, pool, product, overdue, gold },
     task_type: flags.taskType,
     request_id: flags.requestId,
     assigned_to: flags.assignedTo,

@@ -32,6 +32,12 @@ interface ListFlags extends FilterFlags, PageFlags {
   orderBy?: 'created_at' | 'deadline';
 }
 
+interface CreateFlags {
+  file?: string;
+  notBefore?: string;
+  idempotencyKey?: string;
+}
+
 /** Adds `biolayer tasks`. */
 export function addTaskCommands(program: Command, streams: Streams): void {
   const tasks = program.command('tasks').description('tasks');
@@ -39,12 +45,14 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .command('create')
     .description('create a task from JSON, the body of POST /v1/tasks')
     .option('--file <file>', 'file with the JSON (default: stdin)')
+    .option('--not-before <time>', 'RFC 3339: not offered before; replaces that of the JSON')
     .option('--idempotency-key <key>', 'repeating the command with this key creates no second task')
-    .action(async (flags: { file?: string; idempotencyKey?: string }, command: Command) => {
+    .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const body = await readJson<CreateTaskBody>(flags.file, streams);
-      const { idempotencyKey } = flags;
-      showTask(out, await api.tasks.create(body, { idempotencyKey }));
+      const { idempotencyKey, notBefore: not_before } = flags;
+      const whole = not_before === undefined ? body : { ...body, not_before };
+      showTask(out, await api.tasks.create(whole, { idempotencyKey }));
     });
   tasks
     .command('get')

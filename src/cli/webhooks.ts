@@ -1,8 +1,9 @@
-// `biolayer webhooks`: the signing secret, endpoints, deliveries and replays.
+// `biolayer webhooks`: the signing secret, endpoints, deliveries, replays, redeliveries and stops.
 
 import type { Command } from 'commander';
 import { addDeliveryCommands } from './deliveries.ts';
 import { addEndpointCommands } from './endpoints.ts';
+import { addLetterRunCommands } from './letter-runs.ts';
 import { addReplayCommands } from './replays.ts';
 import { openSession, type Streams } from './session.ts';
 
@@ -28,4 +29,5 @@ export function addWebhookCommands(program: Command, streams: Streams): void {
   addEndpointCommands(webhooks, streams);
   addDeliveryCommands(webhooks, streams);
   addReplayCommands(webhooks, streams);
+  addLetterRunCommands(webhooks, streams);
 }

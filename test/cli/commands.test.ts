@@ -284,6 +284,9 @@ describe('biolayer', () => {
     const first = await json<{ task_id: string }>(again, { stdin: body });
     expect(await json([...again, '--file', '-'], { stdin: body })).toMatchObject({ task_id: first.task_id });
     expect(first.task_id).not.toBe(made.task_id);
+    const not_before = new Date(Math.floor(Date.now() / 1000) * 1000 + 60_000).toISOString();
+    const delayed = await json(['tasks', 'create', '--not-before', not_before], { stdin: body });
+    expect(delayed).toMatchObject({ status: 'created', not_before, title: 'From the shell' });
 
     expect(await json(['tasks', 'get', made.task_id])).toMatchObject({
       title: 'From the shell',

@@ -63,6 +63,8 @@ describe('biolayer tasks list', () => {
     expect(await found('--in-review')).toEqual([second.task.task_id, first.task.task_id]);
     expect(await found('--assigned-to', completed.person.worker_id)).toEqual([completed.task.task_id]);
     expect(await found('--has-open-question')).toEqual([]);
+    expect(await found('--gold')).toEqual([]);
+    expect(await found()).not.toEqual([]);
   });
 });
 

@@ -134,3 +134,48 @@ it('lists, repeats and replays deliveries', async () => {
     code: 2,
   });
 });
+
+it('sends given-up deliveries again and stops pending ones, with progress', async () => {
+  const { org, json, run } = await setUp();
+  const receiver = await startCallbackReceiver(() => ({ status: 500 }));
+  const create = (max_retries: number) =>
+    org.client.post<{ task_id: string }>('/v1/tasks', {
+      ...taskBody(),
+      handoff: {
+        callback_url: receiver.url,
+        events: ['task.created'],
+        retry_policy: { max_retries, backoff_seconds: 60 },
+      },
+    });
+  await create(0);
+  await expect
+    .poll(async () => (await json<Page<Delivery>>('deliveries', 'dead-letters')).data.length, SOON)
+    .toBe(1);
+  receiver.reply = () => ({ status: 204 });
+  const range = ['--callback-url', receiver.url, '--since', '2020-01-01T00:00:00Z'] as const;
+  const begun = ['redeliveries', 'start', ...range, '--idempotency-key', 'again'] as const;
+  const redelivery = await json<{ redelivery_id: string }>(...begun, '--wait');
+  const outcome = { status: 'completed', callback_url: receiver.url, sent: 1, succeeded: 1 };
+  expect(redelivery).toMatchObject(outcome);
+  expect(await json(...begun)).toMatchObject({ redelivery_id: redelivery.redelivery_id });
+  expect(await json('redeliveries', 'get', redelivery.redelivery_id, '--wait')).toEqual(redelivery);
+  expect(await json('redeliveries', 'list')).toMatchObject({ data: [outcome] });
+  expect((await run('redeliveries', 'list')).stdout).toMatch(
+    /^redelivery_id +callback_url +endpoint_id +status/,
+  );
+  expect((await run('redeliveries', 'cancel', redelivery.redelivery_id)).stderr).toContain(
+    'already completed',
+  );
+
+  receiver.reply = () => ({ status: 500 });
+  const { task_id } = await create(5);
+  const list = () => json<Page<Delivery & { attempts: object[] }>>('deliveries', 'list', '--task', task_id);
+  await expect.poll(async () => (await list()).data[0]?.attempts.length, SOON).toBe(1);
+  const stop = await json<{ stop_id: string }>('stops', 'start', '--callback-url', receiver.url, '--wait');
+  expect(stop).toMatchObject({ status: 'completed', stopped: 1 });
+  expect((await run('stops', 'get', stop.stop_id)).stdout).toMatch(/^stopped +1$/m);
+  expect(await json('stops', 'list')).toMatchObject({ data: [{ stop_id: stop.stop_id }] });
+  expect((await run('stops', 'cancel', stop.stop_id)).code).toBe(1);
+  expect((await list()).data[0]?.status).toBe('stopped');
+  expect((await run('stops', 'start')).stderr).toContain('callback_url');
+});

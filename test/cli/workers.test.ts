@@ -55,6 +55,28 @@ it('does not follow events of a server that is down', async () => {
   expect(await runCommand(['events', '--follow'], down)).toMatchObject({ code: 3, stdout: '' });
 });
 
+it('lists the events of a period', async () => {
+  const body = taskBody();
+  const { task_id, created_at } = await org.client.post<{ task_id: string; created_at: string }>(
+    '/v1/tasks',
+    body,
+  );
+  const later = new Date(Date.parse(created_at) + 1).toISOString();
+  const list = async (...flags: string[]) => {
+    const { data } = await json<{ data: { task_id: string; at: string }[] }>(
+      'events',
+      '--type',
+      'task.created',
+      ...flags,
+    );
+    return data.map((one) => one.task_id);
+  };
+  expect(await list('--since', created_at, '--until', later)).toEqual([task_id]);
+  expect(await list('--since', later)).toEqual([]);
+  const following = await run('events', '--follow', '--since', created_at);
+  expect(following).toMatchObject({ code: 2, stderr: expect.stringContaining('do not go with --follow') });
+});
+
 it('lists events, and follows them from where it stopped', async () => {
   const types = ['--type', 'task.created,task.cancelled'];
   const create = async () => (await org.client.post<{ task_id: string }>('/v1/tasks', taskBody())).task_id;
