@@ -1,4 +1,4 @@
-// The demo's task for a person: who goes available in the portal is offered it. It asks for what anyone can do where they sit.
+// The task of the demo for a person: a worker who becomes available in the portal is offered it. Anyone can do it at their desk.
 
 import { BioLayer, type CreateTaskBody } from '@biolayer/sdk';
 import { OPEN } from '../state/tasks/filters.ts';
