@@ -33,8 +33,9 @@ async function startServer(): Promise<{ url: string; work: string; console: stri
 /** A photo as a camera makes it. */
 async function photo(context: BrowserContext): Promise<Buffer> {
   const page = await context.newPage();
+  await page.setViewportSize({ width: 480, height: 360 });
   await page.setContent(
-    '<body style="margin:0;height:100vh;display:grid;place-items:center;background:linear-gradient(#cdd6dd,#78899a)"><b style="padding:1rem 2rem;background:#0a7a43;color:#fff;font:700 3rem sans-serif">EXIT</b>',
+    '<!doctype html><body style="margin:0;height:100vh;display:grid;place-items:center;background:linear-gradient(#cdd6dd,#78899a)"><b style="padding:1rem 2rem;background:#0a7a43;color:#fff;font:700 3rem sans-serif">EXIT</b>',
   );
   const image = await page.screenshot({ type: 'jpeg' });
   await page.close();
@@ -70,7 +71,7 @@ describe.skipIf(!hasBrowser)('after script/server', () => {
     const jpeg = await photo(phone.context());
     await phone.getByRole('button', { name: 'Go available' }).click();
     await phone.getByRole('article', { name: TITLE }).waitFor();
-    await picture(phone, 'first-offer-390');
+    await picture(phone, 'offer-390');
     await phone.getByRole('button', { name: /^Accept/ }).click();
     await phone.getByRole('heading', { name: TITLE, level: 1 }).waitFor();
     await phone.getByRole('group', { name: 'Is the way free?' }).getByLabel('Yes').check();
@@ -80,30 +81,31 @@ describe.skipIf(!hasBrowser)('after script/server', () => {
       .setInputFiles({ name: 'exit.jpg', mimeType: 'image/jpeg', buffer: jpeg });
     await phone.getByRole('button', { name: 'Preview of exit.jpg' }).waitFor();
     await phone.getByText(/Draft saved at/).waitFor();
-    await picture(phone, 'first-form-390');
+    await phone.getByRole('button', { name: 'Dismiss' }).click();
     await phone.setViewportSize({ width: DESKTOP, height: 900 });
     await phone.mouse.wheel(0, -5000);
-    await picture(phone, 'first-form-1280');
+    await picture(phone, 'portal-1280');
     await phone.setViewportSize({ width: PHONE, height: 844 });
     await phone.getByRole('button', { name: 'Submit' }).click();
     await phone.getByText('Submitted.').waitFor();
 
     const { page: desk, faults: deskFaults } = await open(server.console, DESKTOP);
     await desk.getByRole('heading', { name: 'Overview' }).waitFor();
-    await picture(desk, 'first-overview-1280');
+    await desk.locator('canvas').first().waitFor();
+    await picture(desk, 'overview-1280');
     await desk.getByRole('navigation').getByRole('link', { name: 'Review' }).click();
     await desk.getByRole('heading', { name: TITLE }).waitFor();
     await desk.locator('img.evidence-thumbnail').first().waitFor();
     await desk.keyboard.press('w');
     await desk.getByLabel('Feedback to the worker').fill('Please estimate the width of the door too.');
-    await picture(desk, 'first-review-1280');
+    await picture(desk, 'review-1280');
     await desk.getByRole('button', { name: 'Send back and go on' }).click();
     await desk.getByText('Nothing waits for a review').waitFor();
 
     await phone.getByRole('link', { name: /Sent back/ }).click();
     await phone.getByText('Please estimate the width of the door too.').waitFor();
     await phone.getByLabel('Width of the door').fill('90');
-    await picture(phone, 'first-rework-390');
+    await picture(phone, 'rework-390');
     await phone.getByRole('button', { name: 'Submit' }).click();
     await phone.getByText('Submitted.').waitFor();
 
@@ -118,7 +120,7 @@ describe.skipIf(!hasBrowser)('after script/server', () => {
     await desk.getByRole('link', { name: TITLE }).click();
     await desk.getByRole('heading', { name: TITLE }).waitFor();
     await desk.getByText('Completed', { exact: true }).first().waitFor();
-    await picture(desk, 'first-completed-1280');
+    await picture(desk, 'completed-1280');
     expect([phoneFaults, deskFaults]).toEqual([[], []]);
   });
 });
