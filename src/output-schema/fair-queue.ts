@@ -87,7 +87,7 @@ export class FairQueue<Job extends { owner: string }> {
   }
 
   #forget(name: string, { waiting, running, usedMs }: Owner<Job>): void {
-    // An owner that has used more than this keeps its entry; deleting it would reset its usage.
+    // An owner that has used more keeps its entry, unless there are too many: without it the usage starts at 0 again.
     if (waiting.length === 0 && running === 0 && usedMs <= this.#virtualTime) this.#owners.delete(name);
     if (this.#owners.size > OWNERS_KEPT)
       for (const [id, one] of this.#owners)

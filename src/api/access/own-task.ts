@@ -1,4 +1,5 @@
-// The tasks that a worker token can see: the worker's own, restricted to the pools of the key that created the token.
+// The tasks that a worker token can see: the worker's own, restricted to the pools of the key that created the token. Of a task
+// with copies a worker sees their own copy, never the task or another copy.
 
 import { isOfWorker } from '../../state/tasks/offer.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';

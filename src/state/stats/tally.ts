@@ -38,7 +38,7 @@ export interface Sample {
   times: Partial<Record<Span, number>>;
 }
 
-/** Whether the numbers count the task. Copies are counted as the task of which they are, gold tasks of a type not at all. */
+/** Whether the numbers count the task. A task with copies is counted once, without its copies; gold tasks are not counted. */
 export function isCounted(task: Task): boolean {
   return task.copy_of === undefined && !isGold(task);
 }

@@ -1,5 +1,6 @@
 // What the commands do to a task with copies, where that differs from other tasks: offers and assignments belong to its
-// copies, so the task only records their events.
+// copies, and the task only records their events. It never has an assignment itself, so no worker is shown it or the
+// answers in it (`api/access/own-task.ts`).
 
 import { timestamp } from '../text/time.ts';
 import type { Command, Refusal } from './command.ts';

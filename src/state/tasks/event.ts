@@ -10,7 +10,7 @@ export interface TaskEvent {
   status: Status;
   previous_status: Status | null;
   at: number;
-  /** `api_key:<id>`, `worker:<id>` or `system`. */
+  /** Kind and id of who did it, such as `api_key:<id>`, `worker:<id>` or `member:<id>`; or `system`. */
   actor: string;
   attempt: number;
   data: Record<string, unknown>;

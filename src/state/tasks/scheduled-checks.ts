@@ -1,4 +1,5 @@
-// The checks scheduled for a task: only which and when. What happens when one is due is in `decide.ts`. Every job about
+// The checks scheduled for a task: only which and when. What is done when one is due is in `processors/timers.ts`.
+// Every job about
 // a task is one of these checks, and they follow from the task alone. So a commit creates jobs for the checks that the
 // task has now and did not have before, and the sweeper can always tell which jobs should exist. A check loads the task
 // again when it runs.

@@ -1,5 +1,5 @@
-// The public JSON of a task: for `GET /v1/tasks/{id}`, webhooks and workers. Only this file decides what is shown, so a
-// secret can only leak from here.
+// The public JSON of a task: for `GET /v1/tasks/{id}`, webhooks and workers. What is shown of a task is decided in this file
+// alone, so its secrets cannot leak from elsewhere.
 
 import { orgOf } from '../access/tenant.ts';
 import { timestamp } from '../text/time.ts';
