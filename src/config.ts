@@ -77,8 +77,8 @@ export interface Config {
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
   readonly dataDir: string;
-  /** Where a worker process answers `/metrics`, `/livez` and `/readyz`; undefined: nowhere. Port 0 for any free one. */
-  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  /** Where a worker process answers `/metrics`, `/livez` and `/readyz`. Port 0 for any free one; undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number | undefined };
   /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
   /** A webhook endpoint whose deliveries have all failed for this many hours is disabled. */
@@ -135,8 +135,6 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   }
 
   const dataDir = read('DATA_DIR', asText, '.data');
-  const metricsHost = read('METRICS_HOST', asText, '127.0.0.1');
-  const metricsPort = read('METRICS_PORT', asInteger(0, 65_535), undefined);
   const config: Config = {
     redisUrl: read('REDIS_URL', asRedisUrl, undefined),
     host: read('HOST', asText, '127.0.0.1'),
@@ -171,7 +169,10 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     ),
     logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
     dataDir,
-    metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort },
+    metrics: {
+      host: read('METRICS_HOST', asText, '127.0.0.1'),
+      port: read('METRICS_PORT', asInteger(0, 65_535), undefined),
+    },
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };

@@ -25,8 +25,11 @@ await runProcess(
       log,
     });
     const { db, metrics } = processors;
+    const { host, port } = config.metrics;
     const status =
-      config.metrics && (await startStatusServer(config.metrics, { db, scrape: () => metrics.scrape() }));
+      port === undefined
+        ? undefined
+        : await startStatusServer({ host, port }, { db, scrape: () => metrics.scrape() });
     closeOnSignal(log, async () => {
       await processors.close();
       // Last, because a health check must not report a process as dead while it finishes its work.

@@ -85,6 +85,7 @@ describe('defaults', () => {
       evidenceStore: './.data/evidence',
       logLevel: 'info',
       dataDir: '.data',
+      metrics: { host: '127.0.0.1', port: undefined },
       workerConcurrency: 50,
       webhookDisableAfterHours: 120,
     };

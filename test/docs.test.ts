@@ -193,6 +193,7 @@ describe('docs/operations.md', () => {
       MAX_UPLOAD_BYTES_PER_CREDENTIAL: String(config.inFlight.uploads.credential),
       MAX_STREAMS: String(config.inFlight.streams.process),
       MAX_STREAMS_PER_CREDENTIAL: String(config.inFlight.streams.credential),
+      METRICS_HOST: config.metrics.host,
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(

@@ -9,7 +9,7 @@ import { startCoolDown } from './cool-down.ts';
 import { isLikeCopy, newCopies } from './copies.ts';
 import { decideForTaskWithCopies } from './copies-commands.ts';
 import { dispute, resolveDispute } from './dispute-commands.ts';
-import { endIfPending, fail } from './ending.ts';
+import { endIfPending, fail, withdrawOffers } from './ending.ts';
 import { escalate } from './escalate.ts';
 import { recordWorker } from './exclusion.ts';
 import { isAllowed } from './lifecycle.ts';
@@ -232,7 +232,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       transition.move('completed', { result: resultView(task) });
       return null;
     case 'cancel':
-      task.offers = task.offers.map((offer) => endIfPending(offer, 'withdrawn'));
+      withdrawOffers(task);
       task.cancellation = { reason: command.reason, cancelled_by: context.actor };
       transition.move('cancelled', { cancellation: task.cancellation });
       return null;

@@ -1,14 +1,14 @@
 // Ending a task without an accepted submission: as failed, or at its deadline with the default output.
 
 import type { Offer } from './offer.ts';
-import type { FailureCode } from './task.ts';
+import type { FailureCode, Task } from './task.ts';
 import type { Transition } from './transition.ts';
 import { resultView } from './view.ts';
 
 /** Withdraws the pending offers and moves the task to `failed`. */
 export function fail(transition: Transition, code: FailureCode, message: string): void {
   const { task } = transition;
-  task.offers = task.offers.map((offer) => endIfPending(offer, 'withdrawn'));
+  withdrawOffers(task);
   task.failure = { code, message };
   transition.move('failed', { failure: task.failure });
 }
@@ -20,10 +20,15 @@ export function endAtDeadline(transition: Transition, message: string): void {
     fail(transition, 'deadline_exceeded', message);
     return;
   }
-  task.offers = task.offers.map((offer) => endIfPending(offer, 'withdrawn'));
+  withdrawOffers(task);
   task.result_source = 'default';
   task.completed_at = context.now;
   transition.move('completed', { result: resultView(task) });
+}
+
+/** Ends the pending offers of a task that no worker does any more. */
+export function withdrawOffers(task: Task): void {
+  task.offers = task.offers.map((offer) => endIfPending(offer, 'withdrawn'));
 }
 
 /** The offer with `status` if it is pending; otherwise the offer itself. */
