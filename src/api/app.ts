@@ -122,7 +122,9 @@ export function createApp(options: AppOptions): Koa {
       closing,
     }),
   );
-  addOpenRoutes(router, given.db, admission, openApi(ROUTES, version, publicUrl));
+  addOpenRoutes(router, given.db, admission, openApi(ROUTES, version, publicUrl), (ctx) =>
+    cookies.originOf(ctx),
+  );
 
   app.use(unreadBody());
   app.use(metrics.middleware);

@@ -18,6 +18,7 @@ interface Operation {
 
 export interface OpenApiDocument {
   openapi: string;
+  servers: { url: string }[];
   paths: Record<string, Record<string, Operation>>;
   components: {
     schemas: Record<string, Json>;

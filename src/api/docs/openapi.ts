@@ -18,6 +18,15 @@ import { ProblemResponses, problemExamples } from './problems.ts';
 import { shareParts } from './sharing.ts';
 import { webhooks } from './webhooks.ts';
 
+/** Stands for the server's URL in a document that is made without it. */
+const UNKNOWN_SERVER = '/';
+
+/** The document as JSON, with the server's URL. @param origin of the request, if the document was made without it */
+export function withServer(document: string, origin: string): string {
+  const known = JSON.stringify([{ url: origin }]);
+  return document.replace(JSON.stringify([{ url: UNKNOWN_SERVER }]), () => known);
+}
+
 /**
  * The document for these routes.
  * @param version of the software. @param oauth origin of the authorization server, if there is one.
@@ -45,7 +54,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
       contact: { name: 'BioLayer' },
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: oauth ?? '/' }],
+    servers: [{ url: oauth ?? UNKNOWN_SERVER }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     ...(event !== undefined && {

@@ -144,6 +144,12 @@ export function invalid(...faults: FieldError[]): ApiError {
   return new ApiError('validation_failed', detail, { errors });
 }
 
+/** 400 for a query parameter. @param message what it must be, such as `must be before to` */
+export function invalidQuery(parameter: string, message: string): ApiError {
+  const fault = { pointer: `/${parameter}`, message, parameter };
+  return new ApiError('invalid_query', `${parameter} ${message}`, { errors: [fault] });
+}
+
 /** @throws ApiError 422 with these errors, if there are any */
 export function throwIfAny(errors: readonly FieldError[]): void {
   if (errors.length > 0) throw invalid(...errors);

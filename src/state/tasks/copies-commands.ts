@@ -77,7 +77,7 @@ export function decideForTaskWithCopies(
     case 'deadline':
       return 'use_default';
     default:
-      return unsupported(command.name.replace('_', ' '));
+      return unsupported(command.name.replaceAll('_', ' '));
   }
 }
 

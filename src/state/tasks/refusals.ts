@@ -4,9 +4,32 @@ import type { Refusal } from './command.ts';
 import type { CommandName } from './lifecycle.ts';
 import type { Task } from './task.ts';
 
+/** What the task cannot, for commands of people; the others are refused without being shown. */
+const PHRASES: Partial<Record<CommandName, string>> = {
+  offer: 'be offered',
+  accept: 'be accepted',
+  decline: 'be declined',
+  start: 'be started',
+  release: 'be released',
+  submit: 'take a submission',
+  approve: 'be approved',
+  rework: 'be sent back for rework',
+  reassign: 'be given to another worker',
+  reject: 'be rejected',
+  cancel: 'be cancelled',
+  update: 'be changed',
+  requeue: 'be returned to the queue',
+  assign: 'be assigned',
+  report: 'be reported',
+  message: 'take messages',
+  read_messages: 'have its messages marked as read',
+  dispute: 'be disputed',
+  resolve_dispute: 'have a dispute decided',
+};
+
 /** The task's state does not allow the command. */
 export function illegal(task: Task, command: CommandName): Refusal {
-  const message = `A task that is ${task.status} does not allow ${command.replace('_', ' ')}.`;
+  const message = `A task that is ${task.status} cannot ${PHRASES[command] ?? `be changed by ${command}`}.`;
   return { code: codeOf(command), message };
 }
 

@@ -1,4 +1,5 @@
 // The OpenAPI 3.1 document is valid and complete; the test client checks every answer of all tests against it.
+import { get } from 'node:http';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
@@ -62,6 +63,17 @@ test('is valid OpenAPI 3.1', async () => {
   const result = await new Validator().validate({ ...document });
   expect(result.errors ?? []).toEqual([]);
   expect(result.valid).toBe(true);
+});
+
+test('names the server as the client reached it', async () => {
+  expect(document.servers).toEqual([{ url: api.url }]);
+  const host = { headers: { host: 'biolayer.test:8080' } };
+  const text = await new Promise<string>((resolve, reject) => {
+    get(`${api.url}/openapi.json`, host, (response) => {
+      void response.toArray().then((chunks) => resolve(Buffer.concat(chunks as Buffer[]).toString()), reject);
+    }).on('error', reject);
+  });
+  expect((JSON.parse(text) as OpenApiDocument).servers).toEqual([{ url: 'http://biolayer.test:8080' }]);
 });
 
 test('has a target for every reference', () => {

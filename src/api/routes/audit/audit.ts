@@ -9,7 +9,7 @@ import { exportAudit } from '../../../store/audit/export.ts';
 import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
-import { ApiError } from '../../http/problem.ts';
+import { invalidQuery } from '../../http/problem.ts';
 import {
   actor,
   closed,
@@ -162,8 +162,7 @@ function wantedBy({ action, actor, target }: AuditFilters): (entry: AuditEntry) 
 function timesOf(query: { from?: string; to?: string }): { from?: number; to?: number } {
   const from = query.from === undefined ? undefined : timeOf(query.from);
   const to = query.to === undefined ? undefined : timeOf(query.to);
-  if (from !== undefined && to !== undefined && from >= to)
-    throw new ApiError('invalid_query', 'from must be before to.');
+  if (from !== undefined && to !== undefined && from >= to) throw invalidQuery('from', 'must be before to');
   return { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
 }
 

@@ -14,7 +14,7 @@ import {
   type StatsView as View,
 } from '../../../store/stats/stats.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { ApiError } from '../../http/problem.ts';
+import { ApiError, invalidQuery } from '../../http/problem.ts';
 import { route, scope } from '../../route.ts';
 import { type INTERVALS, OpenTasksView, StatsQuery, StatsView } from './stats.schema.ts';
 
@@ -46,9 +46,9 @@ export const statsRoutes = [
       const buckets = await loadStats(db, principal.org_id, range, viewOf(principal, group_by ?? null)).catch(
         (error: unknown) => {
           if (!(error instanceof TooManyCellsError)) throw error;
-          throw new ApiError(
-            'invalid_query',
-            `The range has more than ${MAX_CELLS} rows. Ask for a shorter one, or without group_by.`,
+          throw invalidQuery(
+            'group_by',
+            `gives more than ${MAX_CELLS} rows: ask for a shorter range, or without it`,
           );
         },
       );
@@ -110,11 +110,11 @@ function rangeOf(
   const end = Math.ceil((to === undefined ? now + 1 : timeOf(to)) / length) * length;
   const start =
     from === undefined ? end - DEFAULT_RANGE[interval] : Math.floor(timeOf(from) / length) * length;
-  if (start >= end) throw new ApiError('invalid_query', '/from: must be before to');
+  if (start >= end) throw invalidQuery('from', 'must be before to');
   if (end - start > LONGEST_RANGE[interval])
-    throw new ApiError(
-      'invalid_query',
-      `/from: a range by ${interval} has at most ${LONGEST_RANGE[interval] / DAY} days`,
+    throw invalidQuery(
+      'from',
+      `must be at most ${LONGEST_RANGE[interval] / DAY} days before to, by ${interval}`,
     );
   return { interval, from: start, to: end };
 }

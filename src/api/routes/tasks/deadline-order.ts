@@ -6,7 +6,7 @@ import { dueAt } from '../../../state/tasks/task.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { inEach, type Range, scan } from '../../../store/redis/lists.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
-import { ApiError } from '../../http/problem.ts';
+import { invalidQuery } from '../../http/problem.ts';
 
 /** Most tasks in the scanned index that can be sorted. */
 const MAX_SORTED = 2000;
@@ -44,9 +44,9 @@ export async function pageByDeadline(
     const ids = await inEach(db, others, chunk);
     examined += ids.length;
     if (examined > MAX_SORTED)
-      throw new ApiError(
-        'invalid_query',
-        `/order_by: more than ${MAX_SORTED} tasks match. Add filters, or order by created_at.`,
+      throw invalidQuery(
+        'order_by',
+        `must be created_at when more than ${MAX_SORTED} tasks match; or add filters`,
       );
     for (const task of await load(ids)) {
       const member = memberOf(task);

@@ -13,6 +13,8 @@ import { TaskCreate } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
 
 const checkTask = bodyCheck(TaskCreate);
+/** Message of a missing field. */
+const REQUIRED = 'is required';
 const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** The defaults of the types of one request, so that a batch loads each of them once. */
@@ -45,11 +47,14 @@ export async function filledTask(
   sent: unknown,
   known: KnownTypes = new Map(),
 ): Promise<TaskCreate> {
-  const { body, errors, type } = await withTypeDefaults(deps, principal, sent, known);
+  const { body, errors, type, isTypeUnknown = false } = await withTypeDefaults(deps, principal, sent, known);
   const original = structuredClone(sent);
   const filled = structuredClone(body);
   const rules = (given: unknown) => taskRules(given, { deps, principal });
-  const faults = [...errors, ...(await allFaults(body, checkTask(body), rules))].map((one) =>
+  const others = (await allFaults(body, checkTask(body), rules)).filter(
+    ({ message }) => !isTypeUnknown || message !== REQUIRED,
+  );
+  const faults = [...errors, ...others].map((one) =>
     type !== null && isDefault(original, filled, one.pointer)
       ? {
           ...one,
@@ -79,6 +84,8 @@ interface Filled {
   body: unknown;
   errors: FieldError[];
   type: { name: string; version: TaskTypeVersion } | null;
+  /** The version is wrong, so nobody knows what it would have filled in. */
+  isTypeUnknown?: true;
 }
 
 async function withTypeDefaults(
@@ -98,7 +105,7 @@ async function withTypeDefaults(
   known.set(id, loading);
   const found = await loading;
   if (found === null) return none;
-  if ('pointer' in found) return { ...none, errors: [found] };
+  if ('pointer' in found) return { ...none, errors: [found], isTypeUnknown: true };
   const body = { ...withDefaults(sent, found.defaults), task_type_version: found.number };
   return { body, errors: [], type: { name, version: found } };
 }

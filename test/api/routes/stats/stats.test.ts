@@ -99,14 +99,17 @@ describe('GET /v1/stats', () => {
   });
 
   test.each([
-    ['interval=minute', '400 invalid_query'],
-    ['group_by=title', '400 invalid_query'],
-    ['from=yesterday', '400 invalid_query'],
-    ['from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z', '400 invalid_query'],
-    ['from=2024-01-01T00:00:00Z&to=2026-01-01T00:00:00Z', '400 invalid_query'],
-    ['interval=hour&from=2026-01-01T00:00:00Z&to=2026-03-01T00:00:00Z', '400 invalid_query'],
-  ])('refuses %s', async (query, outcome) => {
-    expect((await org.client.request('GET', `/v1/stats?${query}`)).outcome).toBe(outcome);
+    ['interval=minute', 'interval'],
+    ['group_by=title', 'group_by'],
+    ['from=yesterday', 'from'],
+    ['from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z', 'from'],
+    ['from=2024-01-01T00:00:00Z&to=2026-01-01T00:00:00Z', 'from'],
+    ['interval=hour&from=2026-01-01T00:00:00Z&to=2026-03-01T00:00:00Z', 'from'],
+  ])('refuses %s, and names the parameter', async (query, parameter) => {
+    const { outcome, problem } = await org.client.request('GET', `/v1/stats?${query}`);
+    expect(outcome).toBe('400 invalid_query');
+    expect(problem.errors).toEqual([{ pointer: `/${parameter}`, parameter, message: expect.any(String) }]);
+    expect(problem.detail).toBe(`${parameter} ${problem.errors?.[0]?.message}`);
   });
 
   test('shows a confined key the numbers of its pools alone', async () => {

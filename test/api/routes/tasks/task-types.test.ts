@@ -193,6 +193,10 @@ describe('a create', () => {
       expect(
         (await create(type, { ...taskBody(), task_type: type, task_type_version })).problem.errors,
       ).toEqual([{ pointer: '/task_type_version', message: expect.stringContaining(type) }]);
+    // What the type would have filled in is not missed, but other faults are told.
+    const bare = { origin: taskBody().origin, task_type: name, task_type_version: 2, title: '' };
+    const { problem } = await api.client(org.client.credential).request('POST', '/v1/tasks', { body: bare });
+    expect(problem.errors?.map((one) => one.pointer)).toEqual(['/task_type_version', '/title']);
     const fresh = await createOrg(api);
     const answer = await create(
       'free',
