@@ -63,8 +63,10 @@ body { margin: 0; background: #fff; }
 .swagger-ui .parameter__name.required span, .swagger-ui .parameter__name.required::after,
 .swagger-ui .opblock-section-request-body .required, .swagger-ui section.models .required { color: #b3261e; }
 .swagger-ui .parameter__in, .swagger-ui .parameter__deprecated, .swagger-ui .prop-format { color: #57606a; }
-.swagger-ui .tab li button.tablinks, .swagger-ui .response-col_links, .swagger-ui .opblock-tag small { color: #3b4151; }
+.swagger-ui .tab li button.tablinks, .swagger-ui .opblock-tag small { color: #3b4151; }
 .swagger-ui .microlight { background: #111 !important; }
+/* The document has no links between operations, and on a phone the column would not fit. */
+.swagger-ui .response-col_links { display: none; }
 .swagger-ui .filter .operation-filter-input { box-sizing: border-box; width: 100%; }
 `;
 
