@@ -3,12 +3,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DESKTOP, hasBrowser, PHONE, picture, watchPage } from '../support/pages.ts';
+import { closeContexts, DESKTOP, hasBrowser, newContext, PHONE, sizeOf } from '../support/chromium.ts';
+import { picture, watchPage } from '../support/pages.ts';
 import { startProcess } from '../support/processes.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const TITLE = 'Check the exit nearest to you';
 
 /** Starts what script/server starts. @returns the links that it prints */
@@ -47,19 +47,9 @@ describe.skipIf(!hasBrowser)('after script/server', () => {
     timeout: 180_000,
   }, async () => {
     const server = await startServer();
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu'],
-    });
-    onTestFinished(() => browser.close());
+    onTestFinished(closeContexts);
     const open = async (link: string, width: number): Promise<{ page: Page; faults: string[] }> => {
-      const context = await browser.newContext({
-        viewport: { width, height: width === PHONE ? 844 : 900 },
-        hasTouch: width === PHONE,
-        locale: 'en-GB',
-        reducedMotion: 'reduce',
-      });
-      const page = await context.newPage();
+      const page = await (await newContext({ width })).newPage();
       page.setDefaultTimeout(30_000);
       const faults = watchPage(page, server.url);
       await page.goto(link);
@@ -82,10 +72,10 @@ describe.skipIf(!hasBrowser)('after script/server', () => {
     await phone.getByRole('button', { name: 'Preview of exit.jpg' }).waitFor();
     await phone.getByText(/Draft saved at/).waitFor();
     await phone.getByRole('button', { name: 'Dismiss' }).click();
-    await phone.setViewportSize({ width: DESKTOP, height: 900 });
+    await phone.setViewportSize(sizeOf(DESKTOP));
     await phone.mouse.wheel(0, -5000);
     await picture(phone, 'portal-1280');
-    await phone.setViewportSize({ width: PHONE, height: 844 });
+    await phone.setViewportSize(sizeOf(PHONE));
     await phone.getByRole('button', { name: 'Submit' }).click();
     await phone.getByText('Submitted.').waitFor();
 

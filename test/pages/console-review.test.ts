@@ -2,8 +2,9 @@
 import type { Route } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Client, TaskView } from '../support/api.ts';
+import { hasBrowser, PHONE } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
-import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { expectAccessible, expectAccessibleAtBothWidths, pagesOfFile, picture } from '../support/pages.ts';
 import { createTestWorker, type TestWorker } from '../support/workers.ts';
 
 const pages = pagesOfFile();
@@ -122,25 +123,22 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     const opened = await openConsole(pages, '/console/review', { role: 'reviewer' });
     await opened.page.getByText('Nothing waits for a review').waitFor();
     await expectAccessible(opened);
-    await opened.context.close();
   });
 
-  it.each([PHONE, DESKTOP])(
-    'shows answer beside instructions at %i pixels without a fault',
-    async (width) => {
-      const { task_id } = await submitted('Read the gas meter', FILES.slice(0, 2));
-      const opened = await openConsole(pages, `/console/review?task=${task_id}`, { width, role: 'reviewer' });
-      const { page } = opened;
-      await page.getByText('4711.5').or(page.getByText('4,711.5')).first().waitFor();
-      await page.getByText('<b>bold</b>').waitFor();
-      await page.locator('img.evidence-thumbnail').first().waitFor();
-      await page.getByRole('radio', { name: 'Approve' }).check();
-      await expectAccessible(opened);
-      await picture(page, `console-review-${width}`, true);
-      await opened.context.close();
-      await pages.org.client.post(`/v1/tasks/${task_id}/review`, { decision: 'approve' });
-    },
-  );
+  it('shows answer beside instructions without a fault', async () => {
+    const { task_id } = await submitted('Read the gas meter', FILES.slice(0, 2));
+    const opened = await openConsole(pages, `/console/review?task=${task_id}`, {
+      width: PHONE,
+      role: 'reviewer',
+    });
+    const { page } = opened;
+    await page.getByText('4711.5').or(page.getByText('4,711.5')).first().waitFor();
+    await page.getByText('<b>bold</b>').waitFor();
+    await page.locator('img.evidence-thumbnail').first().waitFor();
+    await page.getByRole('radio', { name: 'Approve' }).check();
+    await expectAccessibleAtBothWidths(opened, 'console-review', true);
+    await pages.org.client.post(`/v1/tasks/${task_id}/review`, { decision: 'approve' });
+  });
 
   it('shows files of every kind, and runs nothing of them', async () => {
     const { task_id } = await submitted('Read the water meter', FILES);
@@ -178,14 +176,13 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     expect((await saved).suggestedFilename()).toBe('archive.zip');
     expect(await page.title()).toBe('Review · BioLayer');
     expect(faults).toEqual([]);
-    await opened.context.close();
     await pages.org.client.post(`/v1/tasks/${task_id}/review`, { decision: 'approve' });
   });
 
   it('decides by keyboard alone, one task after the other', async () => {
     const first = await submitted('First meter');
     const second = await submitted('Second meter');
-    const { page, context } = await openConsole(pages, '/console/review', { role: 'reviewer' });
+    const { page } = await openConsole(pages, '/console/review', { role: 'reviewer' });
     await page.getByRole('heading', { name: 'First meter' }).waitFor();
     await page.keyboard.press('w');
     await page.keyboard.press('Control+Enter');
@@ -204,12 +201,11 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     expect(reviews).toMatchObject([{ decision: 'rework', feedback: 'The photo is blurred.' }]);
     await expect.poll(async () => (await task(second.task_id)).status).toBe('completed');
     expect((await task(second.task_id)).reviews).toMatchObject([{ decision: 'approve', rating: 4 }]);
-    await context.close();
   });
 
   it('does not decide on a submission that the reviewer has not seen', async () => {
     const { task_id } = await submitted('Third meter');
-    const { page, context } = await openConsole(pages, `/console/review?task=${task_id}`, {
+    const { page } = await openConsole(pages, `/console/review?task=${task_id}`, {
       role: 'reviewer',
     });
     await page.getByRole('radio', { name: 'Reject' }).check();
@@ -230,7 +226,6 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     expect((await task(task_id)).status).toBe('submitted');
     await page.getByRole('button', { name: 'Reject and go on' }).click();
     await expect.poll(async () => (await task(task_id)).status).toBe('failed');
-    await context.close();
   });
 
   it('decides a dispute', async () => {
@@ -240,7 +235,7 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
       feedback: 'Wrong meter',
     });
     await worker.client.post(`/v1/worker/tasks/${task_id}/dispute`, { text: 'It is the right one.' });
-    const { page, context } = await openConsole(pages, '/console/review', { role: 'reviewer' });
+    const { page } = await openConsole(pages, '/console/review', { role: 'reviewer' });
     await page.getByText('It is the right one.').waitFor();
     await page.getByRole('button', { name: 'Decide the dispute' }).click();
     const dialog = page.getByRole('dialog');
@@ -248,6 +243,5 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     await dialog.getByRole('button', { name: 'Decide the dispute' }).click();
     await page.getByText('The dispute is decided.').waitFor();
     expect((await task(task_id)).dispute).toMatchObject({ status: 'overturned' });
-    await context.close();
   });
 });

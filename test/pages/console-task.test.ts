@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { TaskView } from '../support/api.ts';
 import { startCallbackReceiver } from '../support/callback-receiver.ts';
+import { hasBrowser, PHONE } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
-import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { expectAccessibleAtBothWidths, pagesOfFile } from '../support/pages.ts';
 import { createTaskIn, createTestWorker, taskBody } from '../support/workers.ts';
 
 const pages = pagesOfFile({ webhookAllowedNetworks: ['127.0.0.0/8'] });
@@ -26,31 +27,28 @@ const FULL = {
 };
 
 describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
-  it.each([PHONE, DESKTOP])('shows all of a task at %i pixels without a fault', async (width) => {
+  it('shows all of a task without a fault', async () => {
     const { task } = await createTaskIn(pages.api, pages.org, 'submitted', FULL);
-    const opened = await openConsole(pages, pathOf(task), { width });
+    const opened = await openConsole(pages, pathOf(task), { width: PHONE });
     const { page } = opened;
     await page.getByRole('heading', { name: FULL.title }).first().waitFor();
     await page.getByText('all sides', { exact: true }).waitFor();
     await page.getByText('Traffic on the street.').waitFor();
-    await expectAccessible(opened);
-    await picture(page, `console-task-${width}`, true);
+    await expectAccessibleAtBothWidths(opened, 'console-task', true);
     await page.getByRole('tab', { name: 'Timeline' }).click();
     await page.getByText('Unchanged: every entry follows from the one before it.').waitFor();
     await page.getByText('Submitted').first().waitFor();
-    await expectAccessible(opened);
-    await picture(page, `console-timeline-${width}`, true);
+    await expectAccessibleAtBothWidths(opened, 'console-timeline', true);
     for (const part of ['Messages', 'Deliveries', 'Matching', 'JSON']) {
       await page.getByRole('tab', { name: part }).click();
       await page.getByRole('tabpanel', { name: part }).locator('p, pre, h2').first().waitFor();
-      await expectAccessible(opened);
+      await expectAccessibleAtBothWidths(opened);
     }
-    await opened.context.close();
   });
 
   it('finds a changed entry of the history', async () => {
     const { task } = await createTaskIn(pages.api, pages.org, 'queued');
-    const { page, context } = await openConsole(pages, '/console/tasks');
+    const { page } = await openConsole(pages, '/console/tasks');
     await page.route('**/events?**', async (route) => {
       const response = await route.fetch();
       const body = (await response.json()) as { data: { actor: string }[] };
@@ -59,14 +57,13 @@ describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
     });
     await page.goto(pages.api.url + pathOf(task, 'timeline'));
     await page.getByRole('alert').getByText('Entry 2 does not follow').waitFor();
-    await context.close();
   });
 
   it('explains why a task is not matched, and assigns it', async () => {
     const { task_id } = await pages.org.client.post<TaskView>('/v1/tasks', taskBody());
     const worker = await createTestWorker(pages.api, pages.org.client, { unpooled_tasks: true });
     const { name } = await pages.org.client.get<{ name: string }>(`/v1/workers/${worker.worker_id}`);
-    const { page, context } = await openConsole(pages, pathOf({ task_id }, 'match'));
+    const { page } = await openConsole(pages, pathOf({ task_id }, 'match'));
     await page.getByText('No worker meets all requirements.').waitFor();
     await page.getByRole('cell', { name: 'skill_of_nobody' }).waitFor();
     await page.getByRole('button', { name: 'Assign' }).click();
@@ -85,12 +82,11 @@ describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
     await dialog.getByLabel('Reason').fill('Mistake');
     await dialog.getByRole('button', { name: 'Return to the queue' }).click();
     await page.getByText('The task is back in the queue.').waitFor();
-    await context.close();
   });
 
   it('changes a task, but not over the change of someone else', async () => {
     const { task } = await createTaskIn(pages.api, pages.org, 'queued', { metadata: { ticket: 'T-1' } });
-    const { page, context } = await openConsole(pages, pathOf(task));
+    const { page } = await openConsole(pages, pathOf(task));
     await page.getByRole('button', { name: 'Change' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByLabel('Urgency').selectOption('Critical');
@@ -118,12 +114,11 @@ describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
     await page.getByRole('button', { name: 'Cancel task' }).click();
     await dialog.getByRole('button', { name: 'Cancel task' }).click();
     await page.getByText('The task was cancelled').waitFor();
-    await context.close();
   });
 
   it('answers the question of a worker', async () => {
     const { task, person } = await createTaskIn(pages.api, pages.org, 'started');
-    const { page, context } = await openConsole(pages, pathOf(task));
+    const { page } = await openConsole(pages, pathOf(task));
     await person.client.post(`/v1/worker/tasks/${task.task_id}/messages`, {
       text: 'Which door?\n<b>Left or right</b>',
       question: true,
@@ -139,7 +134,6 @@ describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
     await page.getByRole('button', { name: 'Send answer' }).click();
     await page.getByRole('listitem').filter({ hasText: 'The left one.' }).waitFor();
     expect(await pages.org.client.get(`/v1/tasks/${task.task_id}`)).toMatchObject({ open_question: null });
-    await context.close();
   });
 
   it('shows the attempts of deliveries, and sends one again', async () => {
@@ -147,25 +141,21 @@ describe.skipIf(!hasBrowser)('the page of a task', { timeout: 120_000 }, () => {
     const { task } = await createTaskIn(pages.api, pages.org, 'queued', {
       handoff: { callback_url: receiver.url, events: ['task.created'] },
     });
-    const { page, context } = await openConsole(pages, pathOf(task, 'deliveries'));
+    const { page } = await openConsole(pages, pathOf(task, 'deliveries'));
     const delivery = page.getByRole('listitem').filter({ hasText: receiver.url });
     await delivery.getByText('Delivered').waitFor();
     await delivery.getByText('Attempts: 1').click();
     await delivery.getByRole('heading', { name: /Attempt 1: HTTP 2/ }).waitFor();
     await delivery.getByRole('button', { name: 'Send again' }).click();
     await delivery.getByText('Attempts: 2').waitFor();
-    await context.close();
   });
 
   it('says so when there is no such task', async () => {
-    const { page, context } = await openConsole(
-      pages,
-      pathOf({ task_id: '019b0000-0000-7000-8000-000000000000' }),
-      { locale: 'de-DE' },
-    );
+    const { page } = await openConsole(pages, pathOf({ task_id: '019b0000-0000-7000-8000-000000000000' }), {
+      locale: 'de-DE',
+    });
     await page.getByRole('heading', { name: 'Diese Aufgabe gibt es nicht' }).waitFor();
     await page.getByRole('link', { name: 'Zu den Aufgaben' }).click();
     await page.getByRole('heading', { name: 'Aufgaben', exact: true }).waitFor();
-    await context.close();
   });
 });

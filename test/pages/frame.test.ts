@@ -2,7 +2,8 @@
 import { request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { hasBrowser, PHONE } from '../support/chromium.ts';
+import { expectAccessibleAtBothWidths, pagesOfFile } from '../support/pages.ts';
 
 const pages = pagesOfFile();
 
@@ -82,16 +83,12 @@ describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
   });
 
   it.each([
-    ['/work/sign-in', 'Sign in', PHONE],
-    ['/work/sign-in', 'Sign in', DESKTOP],
-    ['/console/sign-in', 'Sign in to the console', PHONE],
-    ['/console/sign-in', 'Sign in to the console', DESKTOP],
-  ])('shows %s without a fault', async (path, title, width) => {
-    const opened = await pages.open(path, { width });
+    ['/work/sign-in', 'Sign in'],
+    ['/console/sign-in', 'Sign in to the console'],
+  ])('shows %s without a fault', async (path, title) => {
+    const opened = await pages.open(path, { width: PHONE });
     await opened.page.getByRole('heading', { name: title, exact: true }).waitFor();
-    await expectAccessible(opened);
-    await picture(opened.page, `sign-in${path.split('/')[1]}-${width}`);
-    await opened.page.context().close();
+    await expectAccessibleAtBothWidths(opened, `sign-in${path.split('/')[1]}`);
   });
 
   it('names the field that is missing, in the language of the browser', async () => {
@@ -104,6 +101,5 @@ describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
     expect(await page.evaluate('document.documentElement.lang')).toBe('de');
     await page.getByLabel('Sprache').selectOption('en');
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    await page.context().close();
   });
 });

@@ -1,6 +1,7 @@
 // The portal when something is wrong: no network, an ended session, hostile content, a form of 500 fields.
 import { describe, expect, it } from 'vitest';
-import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile } from '../support/pages.ts';
+import { DESKTOP, hasBrowser, PHONE } from '../support/chromium.ts';
+import { expectAccessible, pagesOfFile } from '../support/pages.ts';
 import { createPoolTask, type SignedIn, signInWorker } from '../support/portal.ts';
 
 const pages = pagesOfFile();
@@ -34,7 +35,6 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     await page.getByText(/Draft saved at/).waitFor();
     const draft = await person.client.get<{ output: string }>(`/v1/worker/tasks/${taskId}/draft`);
     expect(draft.output).toBe('one two');
-    await page.context().close();
   });
 
   it('keeps what is typed when the session ends, and goes on after the next sign-in', async () => {
@@ -53,13 +53,12 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     await again.goto(url);
     await again.getByRole('button', { name: 'Sign in to BioLayer' }).click();
     await again.getByRole('heading', { name: 'My work' }).waitFor();
-    await page.bringToFront();
+    await again.close();
     await dialog.waitFor({ state: 'detached' });
     expect(await field.inputValue()).toBe('after');
     await expect
       .poll(() => person.client.get(`/v1/worker/tasks/${taskId}/draft`), { timeout: 20_000 })
       .toMatchObject({ output: 'after' });
-    await page.context().close();
   });
 
   it('shows hostile content as harmless text', async () => {
@@ -85,7 +84,6 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     expect(await page.title()).toContain('<img');
     await expectAccessible(signed);
     expect(faults).toEqual([]);
-    await page.context().close();
   });
 
   it('stays usable with 500 fields, at phone size', async () => {
@@ -102,6 +100,5 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     await last.pressSequentially('twenty more letters.');
     expect((performance.now() - start) / 20).toBeLessThan(250);
     expect(await last.inputValue()).toBe('xtwenty more letters.');
-    await page.context().close();
   });
 });

@@ -5,8 +5,9 @@ import type { Locator, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { createOrg, startApi } from '../support/api.ts';
+import { DESKTOP, hasBrowser, newContext, PHONE } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
-import { DESKTOP, hasBrowser, type PagesOfFile, PHONE, pagesOfFile } from '../support/pages.ts';
+import { type PagesOfFile, pagesOfFile } from '../support/pages.ts';
 import { createPoolTask, type SignedIn, signInWorker } from '../support/portal.ts';
 import { freshPrefix } from '../support/redis.ts';
 
@@ -155,9 +156,9 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     const first = await startApi({ ...same, web: { publicUrl: 'own' } });
     const org = await createOrg(first);
     const on: PagesOfFile = {
-      ...{ api: first, org, newContext: pages.newContext },
+      ...{ api: first, org },
       async open(path, options) {
-        const page = await (await pages.newContext(options)).newPage();
+        const page = await (await newContext(options)).newPage();
         await page.goto(first.url + path);
         return { page, faults: [] };
       },
@@ -189,7 +190,7 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
 
 describe.skipIf(!hasBrowser)('the console', { timeout: 120_000 }, () => {
   it('fits into windows of 320 to 2560 pixels, from right to left too', async () => {
-    const { page, context } = await openConsole(pages, '/console');
+    const { page } = await openConsole(pages, '/console');
     const found = await overflows(page);
     for (const path of [
       'tasks',
@@ -207,6 +208,5 @@ describe.skipIf(!hasBrowser)('the console', { timeout: 120_000 }, () => {
       found.push(...(await overflows(page)));
     }
     expect(found).toEqual([]);
-    await context.close();
   });
 });

@@ -1,6 +1,7 @@
 // The worker's settings: how they hear of offers while they are not looking, and what was sent to them.
 import type { Page, Worker } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasBrowser, PHONE } from '../support/chromium.ts';
 import {
   type MailServer,
   plainText,
@@ -8,7 +9,7 @@ import {
   startNoticeReceiver,
   subscribe,
 } from '../support/notices.ts';
-import { expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { expectAccessible, pagesOfFile, picture } from '../support/pages.ts';
 import { type SignedIn, signInWorker } from '../support/portal.ts';
 
 const mail: MailServer = await startMailServer();
@@ -182,6 +183,5 @@ describe.skipIf(!hasBrowser)('the settings of a worker', { timeout: 120_000 }, (
     await expect.poll(() => page.evaluate(registrations), SOON).toBe(0);
     await page.getByLabel('Language', { exact: true }).selectOption('de');
     await page.getByRole('heading', { name: 'Letzte Benachrichtigungen' }).waitFor();
-    await page.context().close();
   });
 });

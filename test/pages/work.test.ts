@@ -1,7 +1,8 @@
 // The worker's portal, used as a person uses it: sign in, go available, take an offer, answer with a photo, submit.
 import { describe, expect, it } from 'vitest';
 import type { TaskView } from '../support/api.ts';
-import { DESKTOP, expectAccessible, hasBrowser, PHONE, pagesOfFile, picture } from '../support/pages.ts';
+import { DESKTOP, hasBrowser, PHONE } from '../support/chromium.ts';
+import { expectAccessible, expectAccessibleAtBothWidths, pagesOfFile, picture } from '../support/pages.ts';
 import { createPoolTask, signInWorker } from '../support/portal.ts';
 
 const pages = pagesOfFile();
@@ -61,66 +62,58 @@ function taskOf(id: string): Promise<TaskView & Record<string, never>> {
 }
 
 describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
-  it.each([PHONE, DESKTOP])(
-    'takes an offer, answers it with a photo and submits it, at %i px',
-    async (width) => {
-      const signed = await signInWorker(pages, width);
-      const { page, poolId } = signed;
-      await expectAccessible(signed);
-      await picture(page, `work-empty-${width}`);
-      await page.getByRole('button', { name: 'Go available' }).click();
-      await page.getByText('New offers appear here by themselves.').waitFor();
-      const { task_id } = await createTask(poolId);
+  it('takes an offer, answers it with a photo and submits it', async () => {
+    const signed = await signInWorker(pages, PHONE);
+    const { page, poolId } = signed;
+    await expectAccessibleAtBothWidths(signed, 'work-empty');
+    await page.getByRole('button', { name: 'Go available' }).click();
+    await page.getByText('New offers appear here by themselves.').waitFor();
+    const { task_id } = await createTask(poolId);
 
-      // The offer arrives by itself.
-      const offer = page.getByRole('article', { name: 'Check the north gate' });
-      await offer.waitFor();
-      expect(await offer.textContent()).toMatch(/High.*Pool: /s);
-      await offer.getByRole('timer').waitFor();
-      await expectAccessible(signed);
-      await picture(page, `work-offer-${width}`);
-      await page.keyboard.press('a');
+    // The offer arrives by itself.
+    const offer = page.getByRole('article', { name: 'Check the north gate' });
+    await offer.waitFor();
+    expect(await offer.textContent()).toMatch(/High.*Pool: /s);
+    await offer.getByRole('timer').waitFor();
+    await expectAccessibleAtBothWidths(signed, 'work-offer');
+    await page.keyboard.press('a');
 
-      await page.getByRole('heading', { name: 'Check the north gate', level: 1 }).waitFor();
-      await page.getByText('Do not touch the seal.').waitFor();
-      await page.getByText('The ground is wet after rain.').waitFor();
-      await page.locator('strong', { hasText: 'north gate' }).waitFor();
-      await expectAccessible(signed);
+    await page.getByRole('heading', { name: 'Check the north gate', level: 1 }).waitFor();
+    await page.getByText('Do not touch the seal.').waitFor();
+    await page.getByText('The ground is wet after rain.').waitFor();
+    await page.locator('strong', { hasText: 'north gate' }).waitFor();
+    await expectAccessibleAtBothWidths(signed);
 
-      // Nothing is taken for an answer that is none.
-      await page.getByRole('button', { name: 'Submit' }).click();
-      const summary = page.getByRole('alert').filter({ hasText: 'There is a problem' });
-      await summary.getByRole('link', { name: 'Is the gate closed?: Answer this.' }).waitFor();
-      await summary.getByRole('link', { name: /Evidence: Add at least one file/ }).waitFor();
-      await expectAccessible(signed);
-      await picture(page, `work-errors-${width}`);
+    // Nothing is taken for an answer that is none.
+    await page.getByRole('button', { name: 'Submit' }).click();
+    const summary = page.getByRole('alert').filter({ hasText: 'There is a problem' });
+    await summary.getByRole('link', { name: 'Is the gate closed?: Answer this.' }).waitFor();
+    await summary.getByRole('link', { name: /Evidence: Add at least one file/ }).waitFor();
+    await expectAccessibleAtBothWidths(signed, 'work-errors');
 
-      const gate = page.getByRole('group', { name: 'Is the gate closed?' });
-      await gate.getByLabel('Yes').check();
-      await page.getByRole('group', { name: 'Condition of the lock' }).getByLabel('worn').check();
-      await page.getByLabel('Height of the gap').fill('2,5');
-      await page.getByLabel('Remarks').fill('The lock is stiff.');
-      await page.getByLabel('Choose files').setInputFiles(PHOTO);
-      await page.getByRole('button', { name: 'Preview of gate.png' }).waitFor();
-      await page.getByText(/Draft saved at/).waitFor();
-      await expectAccessible(signed);
-      await picture(page, `work-task-${width}`, true);
-      await page.keyboard.press('Control+Enter');
+    const gate = page.getByRole('group', { name: 'Is the gate closed?' });
+    await gate.getByLabel('Yes').check();
+    await page.getByRole('group', { name: 'Condition of the lock' }).getByLabel('worn').check();
+    await page.getByLabel('Height of the gap').fill('2,5');
+    await page.getByLabel('Remarks').fill('The lock is stiff.');
+    await page.getByLabel('Choose files').setInputFiles(PHOTO);
+    await page.getByRole('button', { name: 'Preview of gate.png' }).waitFor();
+    await page.getByText(/Draft saved at/).waitFor();
+    await expectAccessibleAtBothWidths(signed, 'work-task', true);
+    await page.keyboard.press('Control+Enter');
 
-      await page.getByRole('heading', { name: 'My work' }).waitFor();
-      await page.getByText('Submitted.').waitFor();
-      const task = await taskOf(task_id);
-      expect(task).toMatchObject({
-        status: 'submitted',
-        submission: {
-          output: { gate_closed: true, condition: 'worn', height_cm: 2.5, remarks: 'The lock is stiff.' },
-          evidence: [{ name: 'gate.png', media_type: 'image/png' }],
-        },
-      });
-      expect(signed.faults).toEqual([]);
-      await page.context().close();
-    },
-  );
+    await page.getByRole('heading', { name: 'My work' }).waitFor();
+    await page.getByText('Submitted.').waitFor();
+    const task = await taskOf(task_id);
+    expect(task).toMatchObject({
+      status: 'submitted',
+      submission: {
+        output: { gate_closed: true, condition: 'worn', height_cm: 2.5, remarks: 'The lock is stiff.' },
+        evidence: [{ name: 'gate.png', media_type: 'image/png' }],
+      },
+    });
+    expect(signed.faults).toEqual([]);
+  });
 
   it('declines an offer with a reason', async () => {
     const { page, poolId, faults } = await signInWorker(pages, DESKTOP, 'available');
@@ -133,7 +126,6 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
     const { data } = await pages.org.client.get<{ data: unknown[] }>(`/v1/tasks/${task_id}/events`);
     expect(JSON.stringify(data)).toContain('I am on the other side of town.');
     expect(faults).toEqual([]);
-    await page.context().close();
   });
 
   it('keeps what was typed over a reload, and continues where they were', async () => {
@@ -152,7 +144,6 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
       .poll(() => person.client.get(`/v1/worker/tasks/${task_id}/draft`))
       .toMatchObject({ output: { remarks: 'Half of a sen' } });
     expect((await taskOf(task_id)).status).toBe('started');
-    await page.context().close();
   });
 
   it('gets work back with the feedback of the reviewer, and sees ratings in the history', async () => {
@@ -183,7 +174,6 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
     await page.getByRole('link', { name: 'Check the north gate' }).click();
     await page.getByText('All fine, the gap is 2 cm wide.').waitFor();
     await expectAccessible(signed);
-    await page.context().close();
   });
 
   it('asks the requester and gets the answer', async () => {
@@ -208,6 +198,5 @@ describe.skipIf(!hasBrowser)('a worker', { timeout: 120_000 }, () => {
     await page.getByText('The one with <b>two</b> locks.').waitFor();
     await expectAccessible(signed);
     await picture(page, 'work-messages-1280');
-    await page.context().close();
   });
 });

@@ -1,51 +1,39 @@
 // The pages in Chromium, against a real API with its processors. Each page that is opened collects what must not happen:
 // errors, violations of the policy, requests to other origins.
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { fileURLToPath } from 'node:url';
+import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { type ApiOptions, createOrg, type Org, startApi, type TestApi } from './api.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
-
-/** Whether the tests can run here: they need a browser. */
-export const hasBrowser = existsSync(CHROMIUM);
+import { closeContexts, DESKTOP, newContext, PHONE, sizeOf, type WindowOptions } from './chromium.ts';
 
 /** `SCREENSHOTS=1 script/test test/pages` renews the pictures of the documentation; another value names another folder. */
 const { SCREENSHOTS } = process.env;
 const PICTURES = SCREENSHOTS === '1' ? 'docs/images' : SCREENSHOTS;
 
-export const PHONE = 390;
-export const DESKTOP = 1280;
-
-export interface PageOptions {
-  /** Of the window, CSS pixels; default: `DESKTOP`. */
-  width?: number;
-  colorScheme?: 'light' | 'dark';
-  /** Preferred language of the browser; default: `en-GB`. */
-  locale?: string;
-  /** Shares cookies and tabs with other pages; default: a new one. */
-  context?: BrowserContext;
-}
-
 export interface OpenedPage {
   page: Page;
-  /** What must not happen; checked by `expectNoFaults`. */
+  /** What must not happen; checked by `expectAccessible`. */
   faults: string[];
 }
+
+/** Cookies as Playwright takes them. */
+type Cookies = Parameters<BrowserContext['addCookies']>[0];
 
 export interface PagesOfFile {
   api: TestApi;
   org: Org;
-  newContext(options?: PageOptions): Promise<BrowserContext>;
-  /** Opens a path of the API's origin. */
-  open(path: string, options?: PageOptions): Promise<OpenedPage>;
+  /**
+   * Opens a path of the API's origin in a window with these options and without cookies and storage. Calls with the same options
+   * get the same window, in which the code of the pages is loaded already; what was open there is gone.
+   */
+  open(path: string, options?: WindowOptions & { cookies?: Cookies }): Promise<OpenedPage>;
 }
 
-/** Starts the API with its processors and a browser for the tests of this file; both end after them. */
+/** Starts the API with its processors for the tests of this file, and ends them afterwards. */
 export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
-  let browser: Browser | undefined;
+  const windows = new Map<string, OpenedPage>();
   const given: { api?: TestApi; org?: Org } = {};
   const required = <Value>(value: Value | undefined): Value => {
     if (value === undefined) throw new Error('used before the first test');
@@ -58,27 +46,11 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       web: { publicUrl: 'own', ...options.web },
     });
     given.org = await createOrg(given.api);
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream'],
-    });
-    // A busy machine needs long to start a browser.
-  }, 120_000);
+  });
   afterAll(async () => {
-    await browser?.close();
+    await closeContexts();
     await given.api?.close();
   });
-
-  const newContext = ({ width = DESKTOP, colorScheme = 'light', locale = 'en-GB' }: PageOptions = {}) =>
-    required(browser).newContext({
-      viewport: { width, height: width === PHONE ? 844 : 900 },
-      colorScheme,
-      locale,
-      hasTouch: width === PHONE,
-      // A theme changes at once, so that axe sees no colours in between.
-      reducedMotion: 'reduce',
-      timezoneId: 'Europe/London',
-    });
 
   return {
     get api() {
@@ -87,21 +59,40 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
     get org() {
       return required(given.org);
     },
-    newContext,
-    async open(path, pageOptions = {}) {
+    async open(path, { width = DESKTOP, locale = 'en-GB', cookies = [] } = {}) {
       const { url } = required(given.api);
-      const context = pageOptions.context ?? (await newContext(pageOptions));
-      const page = await context.newPage();
-      const faults = watchPage(page, url);
+      const key = `${width} ${locale}`;
+      const known = windows.get(key);
+      const opened = known?.page.isClosed() === false ? known : await newWindow(url, { width, locale });
+      windows.set(key, opened);
+      const { page, faults } = opened;
+      await empty(page);
+      faults.length = 0;
+      await page.context().addCookies(cookies);
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.setViewportSize(sizeOf(width));
       await page.goto(url + path);
-      return { page, faults };
+      return opened;
     },
   };
+}
+
+async function newWindow(origin: string, options: WindowOptions): Promise<OpenedPage> {
+  const page = await (await newContext(options)).newPage();
+  return { page, faults: watchPage(page, origin) };
+}
+
+/** Removes what a test has left in a window. */
+async function empty(page: Page): Promise<void> {
+  await page.unrouteAll();
+  await page.context().clearCookies();
+  if (page.url() !== 'about:blank') await page.evaluate('localStorage.clear(); sessionStorage.clear()');
 }
 
 /** Collects errors of a page, violations of its policy, and requests to other origins. */
 export function watchPage(page: Page, origin: string): string[] {
   const faults: string[] = [];
+  const own = [origin, `blob:${origin}`, 'data:'];
   page.on('console', (message) => {
     // Chromium reports each answer of 4xx and 5xx, which tests provoke.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
@@ -110,33 +101,57 @@ export function watchPage(page: Page, origin: string): string[] {
   page.on('pageerror', (error) => void faults.push(error.stack ?? error.message));
   page.on('request', (request) => {
     const url = request.url();
-    if (!url.startsWith(origin) && !url.startsWith(`blob:${origin}`)) faults.push(`requests ${url}`);
+    if (!own.some((start) => url.startsWith(start))) faults.push(`requests ${url}`);
   });
   return faults;
 }
 
+const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
+/** Rules about colours. What the others find is the same in both themes. */
+const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
 const TRANSITIONS_END =
   'Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))';
 
-/** Violations that axe finds in both themes, and whether the page is wider than its window. */
+/** What axe finds in a page. Other results than violations are not asked for: they take most of the time. @param rules default: all */
+export async function violations(page: Page, rules?: readonly string[]): Promise<unknown[]> {
+  if (await page.evaluate('typeof axe === "undefined"')) await page.evaluate(AXE);
+  const options = { resultTypes: ['violations'], ...(rules !== undefined && { runOnly: rules }) };
+  return page.evaluate(`axe.run(${JSON.stringify(options)}).then(({ violations }) => violations.flatMap(
+    ({ id, nodes }) => nodes.map(({ target, failureSummary }) => [id, target, failureSummary])))`);
+}
+
+/** Checks a page with axe in both themes, and that it is not wider than its window. */
 export async function expectAccessible({ page, faults }: OpenedPage): Promise<void> {
-  const found: unknown[] = [];
-  await page.evaluate(axe.source);
+  const found: Record<string, unknown[]> = {};
   for (const colorScheme of ['dark', 'light'] as const) {
     await page.emulateMedia({ colorScheme });
     // Colours that are still changing from the other theme have no contrast.
     await page.evaluate(TRANSITIONS_END);
-    const { violations } = (await page.evaluate('axe.run()')) as {
-      violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
-    };
-    for (const { id, nodes } of violations)
-      found.push(...nodes.map((one) => [colorScheme, id, one.target, one.failureSummary]));
+    found[colorScheme] = await violations(page, colorScheme === 'dark' ? COLOUR_RULES : undefined);
   }
-  expect(found).toEqual([]);
+  expect(found).toEqual({ dark: [], light: [] });
   expect(
     await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
   ).toBe(0);
   expect(faults).toEqual([]);
+}
+
+/**
+ * Checks a page at phone and desktop size, and takes pictures of both when pictures were asked for.
+ * @param name of the pictures, to which the widths are added. @param fullPage whether they show what is below the window
+ */
+export async function expectAccessibleAtBothWidths(
+  opened: OpenedPage,
+  name?: string,
+  fullPage = false,
+): Promise<void> {
+  const { page } = opened;
+  const own = page.viewportSize()?.width ?? DESKTOP;
+  for (const width of own === PHONE ? [DESKTOP, PHONE] : [PHONE, DESKTOP]) {
+    await page.setViewportSize(sizeOf(width));
+    await expectAccessible(opened);
+    if (name !== undefined) await picture(page, `${name}-${width}`, fullPage);
+  }
 }
 
 /** Takes a picture of the page when pictures were asked for. @param name of the file in docs/images, without `.png`. */

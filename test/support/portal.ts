@@ -1,6 +1,7 @@
 // A worker who is signed in to the portal, and tasks for them.
 import { createPool, type TaskView } from './api.ts';
-import { DESKTOP, type OpenedPage, type PagesOfFile } from './pages.ts';
+import { DESKTOP } from './chromium.ts';
+import type { OpenedPage, PagesOfFile } from './pages.ts';
 import { createTestWorker, type TestWorker, taskBody } from './workers.ts';
 
 export interface SignedIn extends OpenedPage {

@@ -1,17 +1,18 @@
-// The reference at `/docs`, in a browser if one is installed: it renders, sends a request, and obeys its own policy.
-import { existsSync } from 'node:fs';
-import axe from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+// The reference at `/docs`, in a browser if one is installed: it renders, has enough contrast, sends a request, and obeys its own policy.
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOrg, startApi, type TestApi } from '../../support/api.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
+import { closeContexts, DESKTOP, hasBrowser, newContext, PHONE } from '../../support/chromium.ts';
+import { violations, watchPage } from '../../support/pages.ts';
 
 let api: TestApi;
 beforeAll(async () => {
   api = await startApi();
 });
-afterAll(() => api.close());
+afterAll(async () => {
+  await closeContexts();
+  await api.close();
+});
 
 test('allows neither inline code nor other origins', async () => {
   const { text, headers } = await api.client(null).request('GET', '/docs');
@@ -43,60 +44,31 @@ test('serves the files that the page names, and no others of the package', async
 });
 
 // Where there is no browser, the tests above have to do.
-describe.runIf(existsSync(CHROMIUM))('in a browser', { timeout: 60_000 }, () => {
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
-  });
-  afterAll(() => browser.close());
-
-  /** Opens the page and collects errors, violations of the policy and requests to other origins. */
+describe.runIf(hasBrowser)('in a browser', { timeout: 60_000 }, () => {
+  /** Opens the page and an operation, and collects errors, violations of the policy and requests to other origins. */
   async function open(width: number): Promise<{ page: Page; faults: string[] }> {
-    const page = await browser.newPage({ viewport: { width, height: 900 } });
-    const faults: string[] = [];
-    page.on('console', (message) => void (message.type() === 'error' && faults.push(message.text())));
-    page.on('pageerror', (error) => void faults.push(error.message));
-    page.on('request', (request) => {
-      const url = request.url();
-      if (!url.startsWith(api.url) && !url.startsWith('data:')) faults.push(url);
-    });
+    const page = await (await newContext({ width })).newPage();
+    const faults = watchPage(page, api.url);
     await page.goto(`${api.url}/docs`);
-    await page.locator('.opblock').first().waitFor();
+    await page.locator('.opblock-summary-control', { hasText: '/v1/tasks' }).first().click();
+    await page.locator('.opblock-body').first().waitFor();
     return { page, faults };
   }
 
-  async function showCreate(page: Page): Promise<void> {
-    await page.locator('.opblock-summary-control', { hasText: '/v1/tasks' }).first().click();
-    await page.locator('.opblock-body').first().waitFor();
-  }
-
-  test.each([1280, 390])('fits %i px, without an error or a request to another origin', async (width) => {
-    const { page, faults } = await open(width);
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-    await showCreate(page);
-    expect(faults).toEqual([]);
-    await page.close();
-  });
-
-  test('has enough contrast', async () => {
-    // The policy of the page allows no code from elsewhere, so axe runs without it.
-    const context = await browser.newContext({ bypassCSP: true });
-    const page = await context.newPage();
-    await page.goto(`${api.url}/docs`);
-    await showCreate(page);
-    await page.addScriptTag({ content: axe.source });
-    const { violations } = (await page.evaluate('axe.run({ runOnly: ["color-contrast"] })')) as {
-      violations: { nodes: { target: string[]; failureSummary: string }[] }[];
-    };
-    expect(violations.flatMap(({ nodes }) => nodes.map((one) => [one.target, one.failureSummary]))).toEqual(
-      [],
-    );
-    await context.close();
-  });
+  test.each([DESKTOP, PHONE])(
+    'fits %i px, without an error or a request to another origin',
+    async (width) => {
+      const { page, faults } = await open(width);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+      expect(await violations(page, ['color-contrast'])).toEqual([]);
+      expect(faults).toEqual([]);
+      await page.context().close();
+    },
+  );
 
   test('sends a request with the key that was entered', async () => {
     const org = await createOrg(api);
-    const { page, faults } = await open(1280);
+    const { page, faults } = await open(DESKTOP);
     await page.locator('.btn.authorize').click();
     await page
       .locator('.auth-container input')
@@ -116,6 +88,6 @@ describe.runIf(existsSync(CHROMIUM))('in a browser', { timeout: 60_000 }, () => 
       .waitFor();
     expect(await operation.locator('.live-responses-table').textContent()).toContain(org.org_id);
     expect(faults).toEqual([]);
-    await page.close();
+    await page.context().close();
   });
 });

@@ -1,0 +1,54 @@
+// The Chromium of the tests: one process for all test files that a worker of Vitest runs.
+import { existsSync } from 'node:fs';
+import { type Browser, type BrowserContext, chromium } from 'playwright-core';
+
+const CHROMIUM = '/usr/bin/chromium';
+
+/** Whether browser tests can run here. */
+export const hasBrowser = existsSync(CHROMIUM);
+
+export const PHONE = 390;
+export const DESKTOP = 1280;
+
+/** The size of a window of this width, CSS pixels. */
+export const sizeOf = (width: number) => ({ width, height: width === PHONE ? 844 : 900 });
+
+export interface WindowOptions {
+  /** CSS pixels; default: `DESKTOP`. */
+  width?: number;
+  /** Preferred language; default: `en-GB`. */
+  locale?: string;
+}
+
+let launched: Promise<Browser> | undefined;
+
+/** The browser, which ends with this process. */
+function browser(): Promise<Browser> {
+  launched ??= chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream'],
+    // A busy machine needs long to start a browser.
+    timeout: 120_000,
+  });
+  return launched;
+}
+
+/** A new profile of the browser, without cookies and storage. */
+export async function newContext(options: WindowOptions = {}): Promise<BrowserContext> {
+  const { width = DESKTOP, locale = 'en-GB' } = options;
+  return (await browser()).newContext({
+    viewport: sizeOf(width),
+    colorScheme: 'light',
+    locale,
+    hasTouch: width === PHONE,
+    // A theme changes at once, so that axe sees no colours in between.
+    reducedMotion: 'reduce',
+    timezoneId: 'Europe/London',
+  });
+}
+
+/** Closes what the tests of a file have left open. */
+export async function closeContexts(): Promise<void> {
+  const contexts = launched === undefined ? [] : (await launched).contexts();
+  await Promise.all(contexts.map((context) => context.close()));
+}
