@@ -14,6 +14,7 @@ import {
   RESPONSE_HEADERS,
   responseHeaders,
 } from './headers.ts';
+import { OPERATION_EXAMPLES, withMembers } from './operation-examples.ts';
 import { ProblemResponses, problemExamples } from './problems.ts';
 import { shareParts } from './sharing.ts';
 import { webhooks } from './webhooks.ts';
@@ -107,6 +108,7 @@ function operation(route: Route, components: Components, problems: ProblemRespon
       responseHeaders(route, declared.headers),
       components,
       declared.type === undefined ? nameFor(route, 'Response') : undefined,
+      OPERATION_EXAMPLES[route.operationId]?.response,
     ),
   ]);
   return {
@@ -133,6 +135,7 @@ function operation(route: Route, components: Components, problems: ProblemRespon
               isEmpty(route.body) ? undefined : nameFor(route, 'Request'),
             ),
             components,
+            OPERATION_EXAMPLES[route.operationId]?.request,
           ),
         },
       },
@@ -163,12 +166,13 @@ function response(
   headers: Json,
   components: Components,
   name: string | undefined,
+  example: Json | undefined,
 ): Json {
   return {
     description,
     headers,
     ...(schema !== undefined && {
-      content: { [type]: mediaType(type, components.schema(schema, name), components) },
+      content: { [type]: mediaType(type, components.schema(schema, name), components, example) },
     }),
   };
 }
@@ -235,11 +239,13 @@ function isEmpty(body: TSchema): boolean {
   return 'properties' in body && Object.keys(body.properties as object).length === 0;
 }
 
-function mediaType(type: string, schema: Json, components: Components): Json {
-  return type === 'application/json' || 'examples' in schema ? withExample(schema, components) : { schema };
+function mediaType(type: string, schema: Json, components: Components, example: Json | undefined): Json {
+  return type === 'application/json' || 'examples' in schema
+    ? withExample(schema, components, example)
+    : { schema };
 }
 
-/** The schema of a JSON body with an example. */
-function withExample(schema: Json, { schemas }: Components): Json {
-  return { schema, example: exampleOf(schema, schemas) };
+/** The schema of a JSON body with an example. @param own what the example says instead of what is made from the schema */
+function withExample(schema: Json, { schemas }: Components, own?: Json): Json {
+  return { schema, example: withMembers(exampleOf(schema, schemas), own) };
 }

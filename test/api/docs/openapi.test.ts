@@ -5,6 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scopesOf } from '../../../src/api/access/principal.ts';
+import { OPERATION_EXAMPLES } from '../../../src/api/docs/operation-examples.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { createOrg, createPool, startApi, type TestApi } from '../../support/api.ts';
 import type { OpenApiDocument } from '../../support/documented.ts';
@@ -141,6 +142,29 @@ test('has a valid example of every JSON body and response', () => {
   expect(exampleOf(operationOf('POST', '/v1/tasks').requestBody?.content['application/json'])).toMatchObject({
     origin: { request_id: 'IR-48219' },
   });
+});
+
+test('has examples of the operations that are used most as they are in use', () => {
+  const used = (method: string, path: string, status: string) =>
+    exampleOf(operationOf(method, path).responses[status]?.content?.['application/json']);
+  expect(used('GET', '/v1/tasks/{task_id}', '200')).toMatchObject({
+    status: 'completed',
+    result: { output: { reached_user: true } },
+  });
+  expect(used('GET', '/v1/tasks', '200')).toMatchObject({ data: [{ status: 'queued' }], has_more: false });
+  const ids = ROUTES.map((route) => route.operationId);
+  for (const [id, { request, response }] of Object.entries(OPERATION_EXAMPLES)) {
+    const { method, path } = ROUTES[ids.indexOf(id)] ?? { method: '', path: '' };
+    const { requestBody, responses } = operationOf(method, path);
+    const success = responses['200'] ?? responses['201'];
+    const shown = [
+      exampleOf(requestBody?.content['application/json']),
+      exampleOf(success?.content?.['application/json']),
+    ];
+    for (const [index, own] of [request, response].entries())
+      if (own !== undefined)
+        expect(JSON.stringify(shown[index])).not.toMatch(/"(title|name|url|text|instructions)":"text"/);
+  }
 });
 
 test('has exactly the routes, each with its own id', () => {

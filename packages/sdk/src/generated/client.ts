@@ -3776,34 +3776,6 @@ export type CancelRedeliveryVariables = {
     headers?: CancelRedeliveryHeaders;
 };
 
-export type StopDeliveriesResult = DeliveryStop;
-
-export type StopDeliveriesError = Problem;
-
-export type StopDeliveriesBody = DeliveryStopStart;
-
-export type StopDeliveriesHeaders = {
-    /**
-     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
-     * @minLength 1
-     * @maxLength 257
-     */
-    "Idempotency-Key"?: string;
-};
-
-export type StopDeliveriesResponseHeaders = {
-    requestId?: string;
-    location?: string;
-    ratelimit?: string;
-    ratelimitPolicy?: string;
-    idempotentReplayed?: string;
-};
-
-export type StopDeliveriesVariables = {
-    body: StopDeliveriesBody;
-    headers?: StopDeliveriesHeaders;
-};
-
 export type ListDeliveryStopsResult = DeliveryStopPage;
 
 export type ListDeliveryStopsError = Problem;
@@ -3834,6 +3806,34 @@ export type ListDeliveryStopsResponseHeaders = {
 
 export type ListDeliveryStopsVariables = {
     query?: ListDeliveryStopsQuery;
+};
+
+export type StopDeliveriesResult = DeliveryStop;
+
+export type StopDeliveriesError = Problem;
+
+export type StopDeliveriesBody = DeliveryStopStart;
+
+export type StopDeliveriesHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+};
+
+export type StopDeliveriesResponseHeaders = {
+    requestId?: string;
+    location?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type StopDeliveriesVariables = {
+    body: StopDeliveriesBody;
+    headers?: StopDeliveriesHeaders;
 };
 
 export type GetDeliveryStopResult = DeliveryStop;
@@ -6598,6 +6598,18 @@ export type Ops = {
             idempotentReplayed?: string;
         };
     };
+    listDeliveryStops: {
+        args: {
+            query?: ListDeliveryStopsQuery;
+        };
+        result: Result<ListDeliveryStopsResult, ListDeliveryStopsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
     stopDeliveries: {
         args: {
             body: StopDeliveriesBody;
@@ -6611,18 +6623,6 @@ export type Ops = {
             ratelimit?: string;
             ratelimitPolicy?: string;
             idempotentReplayed?: string;
-        };
-    };
-    listDeliveryStops: {
-        args: {
-            query?: ListDeliveryStopsQuery;
-        };
-        result: Result<ListDeliveryStopsResult, ListDeliveryStopsError>;
-        mode: "result";
-        headers: {
-            requestId?: string;
-            ratelimit?: string;
-            ratelimitPolicy?: string;
         };
     };
     getDeliveryStop: {
@@ -7307,10 +7307,10 @@ export const OPERATIONS = {
     listRedeliveries: { id: "listRedeliveries", method: "GET", path: "/v1/dead-letters/redeliveries", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     getRedelivery: { id: "getRedelivery", method: "GET", path: "/v1/dead-letters/redeliveries/{redelivery_id}", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     cancelRedelivery: { id: "cancelRedelivery", method: "POST", path: "/v1/dead-letters/redeliveries/{redelivery_id}/cancel", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
-    stopDeliveries: { id: "stopDeliveries", method: "POST", path: "/v1/deliveries/stop", tags: ["Webhooks"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
-    listDeliveryStops: { id: "listDeliveryStops", method: "GET", path: "/v1/deliveries/stops", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    getDeliveryStop: { id: "getDeliveryStop", method: "GET", path: "/v1/deliveries/stops/{stop_id}", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    cancelDeliveryStop: { id: "cancelDeliveryStop", method: "POST", path: "/v1/deliveries/stops/{stop_id}/cancel", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listDeliveryStops: { id: "listDeliveryStops", method: "GET", path: "/v1/delivery-stops", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    stopDeliveries: { id: "stopDeliveries", method: "POST", path: "/v1/delivery-stops", tags: ["Webhooks"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    getDeliveryStop: { id: "getDeliveryStop", method: "GET", path: "/v1/delivery-stops/{stop_id}", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    cancelDeliveryStop: { id: "cancelDeliveryStop", method: "POST", path: "/v1/delivery-stops/{stop_id}/cancel", tags: ["Webhooks"], params: [{ name: "stop_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     listOAuthClients: { id: "listOAuthClients", method: "GET", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     createOAuthClient: { id: "createOAuthClient", method: "POST", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     getOAuthClient: { id: "getOAuthClient", method: "GET", path: "/v1/oauth-clients/{client_id}", tags: ["OAuth"], params: [{ name: "client_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -9179,4 +9179,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, stopDeliveries, listDeliveryStops, getDeliveryStop, cancelDeliveryStop, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listDeliveryStops, stopDeliveries, getDeliveryStop, cancelDeliveryStop, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks } = client;

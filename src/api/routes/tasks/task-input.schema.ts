@@ -3,9 +3,9 @@
 import Type, { type TSchema } from 'typebox';
 import { MAX_GOLD_TASKS } from '../../../state/tasks/gold.ts';
 import { MAX_METADATA } from '../../../state/tasks/patch.ts';
+import { TASK_EXAMPLE } from '../../docs/task-example.ts';
 import { closed, described, nullable, Slug, text, time } from '../../http/schemas.ts';
 import { Handoff } from './task-handoff.schema.ts';
-import { TASK_EXAMPLE } from './task-input.example.ts';
 import { GoldTolerance, Output } from './task-output.schema.ts';
 import { Required, Requirements } from './task-requirements.schema.ts';
 import { Sla } from './task-sla.schema.ts';
