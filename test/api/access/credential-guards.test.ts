@@ -77,7 +77,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/dispute/resolve': { decision: 'uphold' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/bulk-actions': CANCEL_NOTHING,
-  'POST /v1/deliveries/stop': { callback_url: 'https://example.com/' },
+  'POST /v1/delivery-stops': { callback_url: 'https://example.com/' },
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
   'POST /v1/workers': { name: 'x' },
@@ -183,7 +183,7 @@ async function redelivery(): Promise<string> {
 
 async function deliveryStop(): Promise<string> {
   const body = { callback_url: 'https://example.com/' };
-  return (await org.client.post<{ stop_id: string }>('/v1/deliveries/stop', body)).stop_id;
+  return (await org.client.post<{ stop_id: string }>('/v1/delivery-stops', body)).stop_id;
 }
 
 /** Everything that the routes can change, except for what the revoked key itself causes. */
@@ -193,7 +193,7 @@ async function everything(): Promise<unknown[]> {
     ...lists,
     'bulk-actions',
     'dead-letters/redeliveries',
-    'deliveries/stops',
+    'delivery-stops',
     'org',
     'webhook-secret',
     `members/${things.member_id}/sessions`,

@@ -166,7 +166,7 @@ async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay
 
 /** A run of all pools that stops deliveries, which confined keys cannot see. */
 async function deliveryStopOf(client: Client): Promise<string> {
-  return (await client.post<{ stop_id: string }>('/v1/deliveries/stop', { callback_url: NOBODY_LISTENS }))
+  return (await client.post<{ stop_id: string }>('/v1/delivery-stops', { callback_url: NOBODY_LISTENS }))
     .stop_id;
 }
 
@@ -330,8 +330,8 @@ const PROMISED: [string, string][] = [
   ['GET /v1/tasks/{task_id}/evidence/{evidence_id}', 'tasks:read'],
   ['GET /v1/tasks/{task_id}/deliveries', 'webhooks:read'],
   ['POST /v1/deliveries/{delivery_id}/redeliver', 'webhooks:write'],
-  ['POST /v1/deliveries/stop', 'webhooks:write'],
-  ['GET /v1/deliveries/stops', 'webhooks:read'],
+  ['POST /v1/delivery-stops', 'webhooks:write'],
+  ['GET /v1/delivery-stops', 'webhooks:read'],
   ['GET /v1/events', 'events:read'],
   ...['pool', 'worker'].flatMap((one): [string, string][] => [
     [`POST /v1/${one}s`, `${one}s:write`],

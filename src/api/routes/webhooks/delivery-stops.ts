@@ -24,7 +24,7 @@ import { StopParams, StopStart, StopView } from './replays.schema.ts';
 import { baseView, rangeErrors } from './replays.ts';
 
 const STOP = { 200: { description: 'The run', schema: StopView } };
-const PATH = '/v1/deliveries/stops';
+const PATH = '/v1/delivery-stops';
 const RUNS: LetterRuns<DeliveryStop> = {
   noun: 'Stop',
   path: PATH,
@@ -37,7 +37,7 @@ const RUNS: LetterRuns<DeliveryStop> = {
 export const deliveryStopRoutes = [
   route({
     method: 'POST',
-    path: '/v1/deliveries/stop',
+    path: '/v1/delivery-stops',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
     operationId: 'stopDeliveries',

@@ -17,7 +17,7 @@ import { deferred } from '../../../support/deferred.ts';
 import { taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
-const PATH = '/v1/deliveries/stops';
+const PATH = '/v1/delivery-stops';
 
 interface Stop {
   stop_id: string;
@@ -61,7 +61,7 @@ async function attempted(client: Client, tasks: readonly TaskView[]): Promise<vo
 }
 const statusesOf = async (client: Client, tasks: readonly TaskView[]) =>
   (await Promise.all(tasks.map((task) => deliveriesOf(client, task)))).flat().map((one) => one.status);
-const start = (client: Client, body: object) => client.post<Stop>('/v1/deliveries/stop', body);
+const start = (client: Client, body: object) => client.post<Stop>('/v1/delivery-stops', body);
 async function finished(client: Client, { stop_id }: Stop): Promise<Stop> {
   const read = () => client.get<Stop>(`${PATH}/${stop_id}`);
   await expect.poll(async () => (await read()).status, SOON).toBe('completed');
@@ -78,7 +78,7 @@ it('stops what waits for a callback URL, and leaves everything else', async () =
   await attempted(client, [...meant, ...rest]);
   await attempted(stranger.client, foreign);
 
-  const answer = await client.request('POST', '/v1/deliveries/stop', { body: { callback_url: url } });
+  const answer = await client.request('POST', '/v1/delivery-stops', { body: { callback_url: url } });
   const begun = answer.as<Stop>();
   expect([answer.status, answer.headers.get('location')]).toEqual([202, `${PATH}/${begun.stop_id}`]);
   expect(begun).toMatchObject({ status: 'running', callback_url: url, endpoint_id: null, stopped: 0 });
@@ -147,11 +147,11 @@ it('waits for an attempt in progress, is one at a time and can be cancelled', as
 
   const body = { callback_url: receiver.url };
   const key = { 'idempotency-key': 'stop-1' };
-  const first = await client.request('POST', '/v1/deliveries/stop', { body, headers: key });
+  const first = await client.request('POST', '/v1/delivery-stops', { body, headers: key });
   const { stop_id } = first.as<Stop>();
-  const repeated = await client.request('POST', '/v1/deliveries/stop', { body, headers: key });
+  const repeated = await client.request('POST', '/v1/delivery-stops', { body, headers: key });
   expect(repeated.as<Stop>().stop_id).toBe(stop_id);
-  const second = await client.request('POST', '/v1/deliveries/stop', { body });
+  const second = await client.request('POST', '/v1/delivery-stops', { body });
   expect(second.outcome).toBe('409 replay_in_progress');
   const cancel = `${PATH}/${stop_id}/cancel`;
   expect((await stranger.client.request('POST', cancel)).outcome).toBe('404 not_found');
@@ -178,7 +178,7 @@ it.each([
   [{ callback_url: 'https://a.example/', more: 1 }, '/more'],
 ])('is refused with the pointer of the fault: %j', async (body, pointer) => {
   const { client } = await createOrg(api);
-  const { status, problem } = await client.request('POST', '/v1/deliveries/stop', { body });
+  const { status, problem } = await client.request('POST', '/v1/delivery-stops', { body });
   expect([status, problem.errors?.map((one) => one.pointer)]).toEqual([422, [pointer]]);
   expect((await client.get<Page<object>>(PATH)).data).toEqual([]);
 });
