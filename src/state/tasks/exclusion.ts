@@ -1,5 +1,6 @@
-// Who may not have a task, whatever else holds: the workers that it excludes, and those who were assigned a task that it
-// excludes. Each task therefore keeps the workers to whom it was ever assigned.
+// Who may not have a task, whatever else holds: the workers that it excludes, decided here, and those who were assigned a task
+// that it excludes, which depends on other records (`store/tasks/former-workers.ts`). Each task therefore keeps the workers to
+// whom it was ever assigned.
 
 import type { FieldError } from '../text/field-error.ts';
 import { isObject } from '../text/forms.ts';
