@@ -1,11 +1,12 @@
 // The overview of the console, as a person uses it.
 import { beforeAll, describe, expect, it } from 'vitest';
+import { startCallbackReceiver } from '../support/callback-receiver.ts';
 import { DESKTOP, hasBrowser, PHONE, sizeOf } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
 import { expectAccessibleAtBothWidths, pagesOfFile, picture } from '../support/pages.ts';
 import { createTaskIn, taskBody } from '../support/workers.ts';
 
-const pages = pagesOfFile();
+const pages = pagesOfFile({ webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {
   beforeAll(async () => {
@@ -19,10 +20,25 @@ describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {
   }, 120_000);
 
   it('shows numbers and plots without a fault', async () => {
+    const { client } = pages.org;
+    const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 503 : 204 }));
+    for (const max_retries of [0, 1, 1, 1])
+      await client.post('/v1/tasks', {
+        ...taskBody({ domain: 'billing' }),
+        handoff: {
+          callback_url: receiver.url,
+          events: ['task.created'],
+          retry_policy: { max_retries, backoff_seconds: 1 },
+        },
+      });
+    await expect
+      .poll(() => client.get<{ totals: object }>('/v1/stats/deliveries'), { timeout: 15_000 })
+      .toMatchObject({ totals: { succeeded: 3, retried: 3, exhausted: 1 } });
     const opened = await openConsole(pages, '/console', { width: PHONE });
     const { page } = opened;
     await page.getByRole('link', { name: 'In review 1' }).waitFor();
     await page.getByRole('img', { name: 'Throughput' }).locator('canvas').waitFor();
+    await page.getByRole('img', { name: 'Deliveries' }).locator('canvas').waitFor();
     await expectAccessibleAtBothWidths(opened, 'console-overview', true);
     await page.emulateMedia({ colorScheme: 'dark' });
     for (const width of [PHONE, DESKTOP]) {

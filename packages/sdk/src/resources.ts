@@ -335,6 +335,8 @@ export const RESOURCES = {
     get: ['getStats'],
     /** Count the open tasks. */
     openTasks: ['countOpenTasks'],
+    /** Count the attempts of deliveries. */
+    deliveries: ['getDeliveryStats'],
   },
   /** The audit log. */
   audit: {

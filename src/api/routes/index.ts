@@ -17,6 +17,7 @@ import { noticeRoutes } from './notifications/notices.ts';
 import { clockRoutes } from './ops/clock.ts';
 import { deadEntryRoutes } from './ops/dead-entries.ts';
 import { secretRoutes } from './ops/secrets.ts';
+import { deliveryStatsRoutes } from './stats/delivery-stats.ts';
 import { statsRoutes } from './stats/stats.ts';
 import { disputeRoutes } from './tasks/disputes.ts';
 import { eventRoutes } from './tasks/events.ts';
@@ -95,4 +96,5 @@ export const ROUTES: readonly Route[] = [
   ...deadEntryRoutes,
   ...auditRoutes,
   ...statsRoutes,
+  ...deliveryStatsRoutes,
 ];

@@ -209,6 +209,8 @@ function orgKeys(prefix: string, orgId: string) {
     statsDay: (name: string) => `${base}:stats-day:${name}`,
     /** Hash: hour of the day (`00` to `23`) and value of a dimension → tally; named like `statsDay`. */
     statsHours: (name: string) => `${base}:stats-hours:${name}`,
+    /** Hash: hour of a day and outcome (`7 exhausted`) → number of deliveries; by number of the day since 1970. */
+    deliveryCounts: (day: string) => `${base}:delivery-counts:${day}`,
     /** Sorted set: values of a dimension that tasks of the org have, by when they were recorded last (ms). */
     statsValues: (dimension: string) => `${base}:stats-values:${dimension}`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */

@@ -147,7 +147,7 @@ function tablesOf(samples: readonly Sample[], now: number): Table[] {
 }
 
 /** When what is kept for so many days after `day` expires, ms. */
-function endOf(day: number, days: number): number {
+export function endOf(day: number, days: number): number {
   return (day + 1 + days) * DAY;
 }
 

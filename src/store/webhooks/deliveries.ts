@@ -7,6 +7,7 @@ import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
+import { countedAt } from '../stats/delivery-counts.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
 import {
   aroundSequence,
@@ -22,11 +23,12 @@ import {
 // one that waits for it due.
 // ARGV: member, lease, field, packed delivery, next attempt or '', 1 if it stops the callback, member of the exhausted list
 // or ''; for endpoints member of the status lists or '', 1 on success, now, health period; then 1 if ordered, prefix and
-// suffix of the member around the sequence.
+// suffix of the member around the sequence; field of the count or '', and when the counts expire. A damaged count stops no delivery.
 const RECORD = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return {0} end
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+if ARGV[15] ~= '' and redis.pcall('HINCRBY', KEYS[8], ARGV[15], 1) == 1 then redis.call('PEXPIREAT', KEYS[8], ARGV[16]) end
 if ARGV[6] == '1' then redis.call('HSET', KEYS[2], 'gone', '1') end
 if ARGV[5] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
 else redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) end
@@ -69,7 +71,7 @@ return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), r
 const withScript = defineScripts<{
   biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, string?, string?]>;
 }>({
-  biolayerRecord: { lua: RECORD, numberOfKeys: 7 },
+  biolayerRecord: { lua: RECORD, numberOfKeys: 8 },
 });
 
 /** A message to an endpoint that belongs to no task, such as a test message: its id, time (ms) and body. */
@@ -114,6 +116,7 @@ export async function recordDelivery(
   const keys = orgKeysOf(db.prefix, target.org_id);
   const now = db.clock.now();
   const isAttempt = delivery.status !== 'stopped' && !isUnsent;
+  const counted = countedAt(db, target.org_id, delivery.status, now);
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   const [done, since, periods, released] = await withScript(db.redis).biolayerRecord(
@@ -124,6 +127,7 @@ export async function recordDelivery(
     indexOf('pending'),
     indexOf(delivery.status),
     keys.ordering(target.task_id),
+    counted.key,
     pendingMember(target),
     score,
     fieldOf(target),
@@ -137,6 +141,8 @@ export async function recordDelivery(
     periodOf(now, failingLimit),
     inOrder ? 1 : '',
     ...aroundSequence(target),
+    isAttempt ? counted.field : '',
+    counted.expiresAt,
   );
   if (done !== 1) return null;
   return {

@@ -1,6 +1,8 @@
 // Deliveries: leased by one process at a time, and recorded only by the holder of the lease.
 import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { type DeliveryCounts, loadDeliveryCounts } from '../../../src/store/stats/delivery-counts.ts';
+import { DAY, HOUR } from '../../../src/store/stats/sample-log.ts';
 import { loadDeliveries, recordDelivery } from '../../../src/store/webhooks/deliveries.ts';
 import { dueTimeOf, leaseDelivery } from '../../../src/store/webhooks/delivery-lease.ts';
 import type { Attempt, Delivery } from '../../../src/store/webhooks/delivery-record.ts';
@@ -128,6 +130,47 @@ describe('a delivery', () => {
       releasedSequence: null,
     });
     expect(await dueTimeOf(db, second)).toBe(leased.score);
+  });
+
+  it('counts each recorded attempt once in its hour and day', async () => {
+    const target = await owedDelivery();
+    const { deliveryCounts } = orgKeysOf(db.prefix, target.org_id);
+    const hour = Math.floor(db.clock.now() / HOUR) * HOUR;
+    const counted = async (interval: 'hour' | 'day') => {
+      const from = interval === 'hour' ? hour : Math.floor(hour / DAY) * DAY;
+      const rows = await loadDeliveryCounts(db, target.org_id, { interval, from, to: from + 2 * DAY });
+      expect(rows).toHaveLength(interval === 'hour' ? 48 : 2);
+      const sum = (name: keyof DeliveryCounts) => rows.reduce((all, { counts }) => all + counts[name], 0);
+      return { succeeded: sum('succeeded'), retried: sum('retried'), exhausted: sum('exhausted') };
+    };
+    const soon = db.clock.now() - 1;
+    const failed: Delivery = { status: 'pending', attempts: [attempt] };
+    expect(await record(target, (await take(target)).score, failed, soon)).toBe(true);
+    const { score } = await take(target);
+    const done: Delivery = { status: 'succeeded', attempts: [attempt, attempt] };
+    expect(await record(target, score, done)).toBe(true);
+    // The reply was lost, and it is recorded again.
+    expect(await record(target, score, done)).toBe(false);
+    const [given, stopped] = [
+      { ...target, sequence: 2 },
+      { ...target, sequence: 3 },
+    ];
+    for (const one of [given, stopped])
+      await db.redis.zadd(orgKeysOf(db.prefix, target.org_id).pendingDeliveries, soon, pendingMember(one));
+    await record(given, (await take(given)).score, { status: 'exhausted', attempts: [attempt] });
+    await record(stopped, (await take(stopped)).score, { status: 'stopped', attempts: [] });
+    expect(await counted('hour')).toEqual({ succeeded: 1, retried: 1, exhausted: 1 });
+    expect(await counted('day')).toEqual({ succeeded: 1, retried: 1, exhausted: 1 });
+    expect(await db.redis.pttl(deliveryCounts(String(Math.floor(hour / DAY))))).toBeGreaterThan(399 * DAY);
+  });
+
+  it('is recorded although the count is damaged', async () => {
+    const target = await owedDelivery();
+    const day = String(Math.floor(db.clock.now() / DAY));
+    await db.redis.set(orgKeysOf(db.prefix, target.org_id).deliveryCounts(day), 'x');
+    const done: Delivery = { status: 'succeeded', attempts: [attempt] };
+    expect(await record(target, (await take(target)).score, done)).toBe(true);
+    expect(await dueTimeOf(db, target)).toBeNull();
   });
 
   it('answered with 410 marks all deliveries of its task, and no other task', async () => {

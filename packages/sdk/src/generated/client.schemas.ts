@@ -9700,6 +9700,78 @@ export type OpenTasks = {
 };
 
 /**
+ * The numbers of the whole range
+ */
+export type DeliveryStatsTotal = {
+    /**
+     * Deliveries that succeeded
+     * @minimum 0
+     */
+    succeeded: number;
+    /**
+     * Failed attempts after which another one follows
+     * @minimum 0
+     */
+    retried: number;
+    /**
+     * Deliveries that were given up: their retries are used up, or the receiver answered 410
+     * @minimum 0
+     */
+    exhausted: number;
+};
+
+/**
+ * The numbers of an hour or a day
+ */
+export type DeliveryStatsRow = {
+    /**
+     * Start of the hour or day
+     * @format date-time
+     */
+    start: string;
+    /**
+     * Deliveries that succeeded
+     * @minimum 0
+     */
+    succeeded: number;
+    /**
+     * Failed attempts after which another one follows
+     * @minimum 0
+     */
+    retried: number;
+    /**
+     * Deliveries that were given up: their retries are used up, or the receiver answered 410
+     * @minimum 0
+     */
+    exhausted: number;
+};
+
+/**
+ * Numbers of deliveries and their attempts
+ */
+export type DeliveryStats = {
+    /**
+     * Length of time of one row
+     */
+    interval: "hour" | "day";
+    /**
+     * Start of the range
+     * @format date-time
+     */
+    from: string;
+    /**
+     * End of the range, exclusive
+     * @format date-time
+     */
+    to: string;
+    totals: DeliveryStatsTotal;
+    /**
+     * One row for each hour or day
+     */
+    data: DeliveryStatsRow[];
+};
+
+/**
  * Where the task comes from
  */
 export type WebhookOrigin = {

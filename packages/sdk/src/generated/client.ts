@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DeliveryStop, DeliveryStopPage, DeliveryStopStart, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, OpenTasks, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, WorkedTaskPage, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, ConfirmNotificationChannelRequest, ConsoleSession, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateNotificationChannelRequest, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateSignInLinkRequest, CreateSignInLinkResponse, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DeliveryStats, DeliveryStop, DeliveryStopPage, DeliveryStopStart, DisputeRejectionRequest, Draft, Evidence, FeedEventPage, FeedEventType, GetClockResponse, GetWebPushKeyResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, NotificationChannel, NotificationChannelPage, NotificationPage, OAuthClient, OAuthClientPage, OfferPage, OpenTasks, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, SendNotificationChannelCodeResponse, SessionPage, SignInMemberRequest, SignInWorkerRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestNotificationChannelResponse, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateNotificationChannelRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, WorkedTaskPage, Worker, WorkerPage, WorkerSession, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -5072,6 +5072,37 @@ export type CountOpenTasksResponseHeaders = {
     ratelimitPolicy?: string;
 };
 
+export type GetDeliveryStatsResult = DeliveryStats;
+
+export type GetDeliveryStatsError = Problem;
+
+export type GetDeliveryStatsQuery = {
+    /**
+     * Start of the range; default: a day before its end by hour, 30 days by day
+     * @format date-time
+     */
+    from?: string;
+    /**
+     * End of the range, exclusive; default: now
+     * @format date-time
+     */
+    to?: string;
+    /**
+     * Length of time of one row
+     */
+    interval?: "hour" | "day";
+};
+
+export type GetDeliveryStatsResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type GetDeliveryStatsVariables = {
+    query?: GetDeliveryStatsQuery;
+};
+
 /**
  * Per-operation `args`/`result` shapes (plus `kind: 'sse'` for event streams) — the
  * type-level companion of `OPERATIONS` that gives `createClient<Ops>` its typed methods.
@@ -7189,6 +7220,18 @@ export type Ops = {
             ratelimitPolicy?: string;
         };
     };
+    getDeliveryStats: {
+        args: {
+            query?: GetDeliveryStatsQuery;
+        };
+        result: Result<GetDeliveryStatsResult, GetDeliveryStatsError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
 };
 
 /**
@@ -7353,7 +7396,8 @@ export const OPERATIONS = {
     exportAudit: { id: "exportAudit", method: "GET", path: "/v1/audit/export", tags: ["Audit"], params: [{ name: "from", in: "query" }, { name: "to", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listAuditKeys: { id: "listAuditKeys", method: "GET", path: "/.well-known/biolayer-audit-keys.json", tags: ["Audit"], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }] },
     getStats: { id: "getStats", method: "GET", path: "/v1/stats", tags: ["Stats"], params: [{ name: "from", in: "query" }, { name: "to", in: "query" }, { name: "interval", in: "query" }, { name: "group_by", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
-    countOpenTasks: { id: "countOpenTasks", method: "GET", path: "/v1/stats/open-tasks", tags: ["Stats"], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] }
+    countOpenTasks: { id: "countOpenTasks", method: "GET", path: "/v1/stats/open-tasks", tags: ["Stats"], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getDeliveryStats: { id: "getDeliveryStats", method: "GET", path: "/v1/stats/deliveries", tags: ["Stats"], params: [{ name: "from", in: "query" }, { name: "to", in: "query" }, { name: "interval", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] }
 } as const satisfies Record<string, OperationDescriptor>;
 
 export type OperationId = (typeof OPERATIONS)[keyof typeof OPERATIONS]["id"];
@@ -9179,4 +9223,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listDeliveryStops, stopDeliveries, getDeliveryStop, cancelDeliveryStop, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, createSignInLink, listWorkerSessions, endWorkerSessions, getWorkerSession, signInWorker, signOutWorker, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, listWorkedTasks, getDraft, saveDraft, deleteDraft, listNotificationChannels, createNotificationChannel, getWebPushKey, getNotificationChannel, deleteNotificationChannel, updateNotificationChannel, confirmNotificationChannel, sendNotificationChannelCode, testNotificationChannel, listOwnNotifications, listWorkerNotifications, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, downloadUploadedEvidence, deleteUploadedEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listDeliveryStops, stopDeliveries, getDeliveryStop, cancelDeliveryStop, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listMemberSessions, endMemberSessions, getConsoleSession, signInMember, signOutMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats, countOpenTasks, getDeliveryStats } = client;

@@ -1,37 +1,24 @@
-// Plots of what happened in a period: throughput, waiting and handling time, breaches.
+// Plots of what happened in a period: throughput, waiting and handling time, breaches, deliveries.
 
 import type { Stats, StatsRow } from '@biolayer/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useMemo, useState } from 'react';
 import { api } from '../../shared/api/client.ts';
 import { useFormat } from '../../shared/i18n/messages.tsx';
-import { serverNow } from '../../shared/time/now.ts';
 import { Skeleton } from '../../shared/ui/containers.tsx';
 import { Segmented } from '../../shared/ui/field.tsx';
 import { Problem } from '../../shared/ui/problem.tsx';
 import { useOverview } from '../messages.ts';
+import { DeliveryPlot } from './delivery-plot.tsx';
 import { Plot, type Series } from './plot.tsx';
-
-const DAY = 24 * 3600_000;
-const RANGES = {
-  day: { length: DAY, interval: 'hour' },
-  week: { length: 7 * DAY, interval: 'day' },
-  month: { length: 30 * DAY, interval: 'day' },
-} as const;
-type Range = keyof typeof RANGES;
-
-/** The current hour goes on, ms. */
-const POLL = 60_000;
+import { POLL, periodOf, RANGE_NAMES, type Range } from './range.ts';
 
 export function OverTime() {
   const text = useOverview();
   const [range, setRange] = useState<Range>('day');
   const { data, error, isError, refetch } = useQuery<Stats>({
     queryKey: ['stats', range],
-    queryFn: ({ signal }) => {
-      const { length, interval } = RANGES[range];
-      return api.stats.get({ interval, from: new Date(serverNow() - length).toISOString() }, { signal });
-    },
+    queryFn: ({ signal }) => api.stats.get(periodOf(range), { signal }),
     refetchInterval: POLL,
     placeholderData: (previous: Stats | undefined) => previous,
   });
@@ -43,11 +30,14 @@ export function OverTime() {
           label={text.range}
           value={range}
           onChange={setRange}
-          options={(Object.keys(RANGES) as Range[]).map((value) => ({ value, label: text.ranges[value] }))}
+          options={RANGE_NAMES.map((value) => ({ value, label: text.ranges[value] }))}
         />
       </div>
       {data !== undefined ? (
-        <Plots stats={data} />
+        <div className="overview-columns">
+          <Plots stats={data} />
+          <DeliveryPlot range={range} />
+        </div>
       ) : isError ? (
         <Problem error={error} onRetry={() => void refetch()} />
       ) : (
@@ -100,7 +90,7 @@ function Plots({ stats }: { stats: Stats }) {
   const ended = total === undefined ? 0 : total.completed + failedOf(total) + total.cancelled;
   const breached = total === undefined ? 0 : total.breached.deadline + total.breached.target_latency;
   return (
-    <div className="overview-columns">
+    <>
       <Plot title={text.plots.throughput} times={times} series={throughput} write={number} />
       <Plot
         title={text.plots.sla}
@@ -125,7 +115,7 @@ function Plots({ stats }: { stats: Stats }) {
         series={handling}
         write={duration}
       />
-    </div>
+    </>
   );
 }
 

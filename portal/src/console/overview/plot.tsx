@@ -17,6 +17,8 @@ export interface Series {
 }
 
 const HEIGHT = 180;
+/** Distances between the lines of the vertical axis: no halves of a task or a second. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat();
 
 /** @param times starts of the intervals, seconds since 1970. @param write a value as the axis and the table show it */
 export function Plot({
@@ -105,7 +107,7 @@ function Canvas({
               at.map((one) => (isByDay ? format.date(one * 1000) : format.time(one * 1000))),
             space: 90,
           },
-          { ...axis, values: (_plot, at) => at.map(write), size: 64 },
+          { ...axis, values: (_plot, at) => at.map(write), size: 64, incrs: WHOLE },
         ],
         scales: { y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
         hooks: { setCursor: [(one) => setHovered(one.cursor.idx ?? null)] },

@@ -8,14 +8,19 @@ import { closed, count, described, label, nullable, Timestamp, time, word } from
 
 export const INTERVALS = ['hour', 'day'] as const;
 
-export const StatsQuery = closed({
+const RangeQuery = {
   from: Type.Optional(
     described(Timestamp, 'Start of the range; default: a day before its end by hour, 30 days by day'),
   ),
   to: Type.Optional(described(Timestamp, 'End of the range, exclusive; default: now')),
   interval: Type.Optional(word(INTERVALS, { default: 'day', description: 'Length of time of one row' })),
+};
+
+export const StatsQuery = closed({
+  ...RangeQuery,
   group_by: Type.Optional(word(DIMENSIONS, { description: 'One row for each value of this' })),
 });
+export const DeliveryStatsQuery = closed(RangeQuery);
 
 const seconds = (what: string) =>
   nullable(Type.Number({ minimum: 0, description: `${what}, seconds; null without any` }));
@@ -71,6 +76,32 @@ export const StatsView = Type.Object(
     }),
   },
   { $id: 'Stats', description: 'Numbers of tasks and times' },
+);
+
+const deliveryNumbers = {
+  succeeded: count('Deliveries that succeeded'),
+  retried: count('Failed attempts after which another one follows'),
+  exhausted: count('Deliveries that were given up: their retries are used up, or the receiver answered 410'),
+};
+
+export const DeliveryStatsView = Type.Object(
+  {
+    interval: word(INTERVALS, { description: 'Length of time of one row' }),
+    from: time('Start of the range'),
+    to: time('End of the range, exclusive'),
+    totals: Type.Object(deliveryNumbers, {
+      $id: 'DeliveryStatsTotal',
+      description: 'The numbers of the whole range',
+    }),
+    data: Type.Array(
+      Type.Object(
+        { start: time('Start of the hour or day'), ...deliveryNumbers },
+        { $id: 'DeliveryStatsRow', description: 'The numbers of an hour or a day' },
+      ),
+      { description: 'One row for each hour or day' },
+    ),
+  },
+  { $id: 'DeliveryStats', description: 'Numbers of deliveries and their attempts' },
 );
 
 const GroupCount = Type.Object(

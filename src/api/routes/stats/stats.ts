@@ -2,31 +2,22 @@
 
 import { countOf, type Histogram, quantiles, sumOf } from '../../../state/stats/histogram.ts';
 import { addTally, type Dimension, NONE, newTally, OTHER, type Tally } from '../../../state/stats/tally.ts';
-import { timeOf, timestamp } from '../../../state/text/time.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import { countOpenTasks, MAX_POOLS } from '../../../store/stats/open-tasks.ts';
-import { DAY, DAYS_KEPT, HOURS_KEPT_DAYS } from '../../../store/stats/sample-log.ts';
 import {
-  lengthOf,
   loadStats,
   MAX_CELLS,
-  type StatsRange,
   TooManyCellsError,
   type StatsView as View,
 } from '../../../store/stats/stats.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError, invalidQuery } from '../../http/problem.ts';
 import { route, scope } from '../../route.ts';
-import { type INTERVALS, OpenTasksView, StatsQuery, StatsView } from './stats.schema.ts';
+import { rangeOf } from './range.ts';
+import { OpenTasksView, StatsQuery, StatsView } from './stats.schema.ts';
 
 /** Shares of the quantiles in a response. */
 const SHARES = [0.5, 0.9, 0.99];
-
-type Interval = (typeof INTERVALS)[number];
-
-/** Range without `from`, ms. */
-const DEFAULT_RANGE = { hour: DAY, day: 30 * DAY };
-/** Longest range, ms: as long as the numbers are kept. */
-const LONGEST_RANGE = { hour: HOURS_KEPT_DAYS * DAY, day: DAYS_KEPT * DAY };
 
 export const statsRoutes = [
   route({
@@ -98,26 +89,6 @@ export const statsRoutes = [
     },
   }),
 ];
-
-/** The whole hours or days of a range. @throws ApiError 400 when it is empty or too long */
-function rangeOf(
-  interval: Interval,
-  from: string | undefined,
-  to: string | undefined,
-  now: number,
-): StatsRange {
-  const length = lengthOf(interval);
-  const end = Math.ceil((to === undefined ? now + 1 : timeOf(to)) / length) * length;
-  const start =
-    from === undefined ? end - DEFAULT_RANGE[interval] : Math.floor(timeOf(from) / length) * length;
-  if (start >= end) throw invalidQuery('from', 'must be before to');
-  if (end - start > LONGEST_RANGE[interval])
-    throw invalidQuery(
-      'from',
-      `must be at most ${LONGEST_RANGE[interval] / DAY} days before to, by ${interval}`,
-    );
-  return { interval, from: start, to: end };
-}
 
 /**
  * Which tallies answer a query. The numbers of all tasks are the sum over their urgencies; those of a confined key are
