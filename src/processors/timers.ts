@@ -51,6 +51,7 @@ async function putOffIfEarly(
 function choiceOf(db: Db, schemas: OutputSchemas, check: Exclude<DelayedCheck, { kind: 'match' }>): Choice {
   switch (check.kind) {
     case 'queue':
+    case 'due_soon':
     case 'target_latency':
     case 'deadline':
       return [{ name: check.kind }];

@@ -13,7 +13,7 @@ import type { Job } from 'bullmq';
 import type { NoticeJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { type Channel, type Channels, goneChannel } from '../../state/notices/channel.ts';
-import { messageOf, offerEnd } from '../../state/notices/message.ts';
+import { messageOf, noticeEnd } from '../../state/notices/message.ts';
 import { nextStep } from '../../state/notices/next-step.ts';
 import {
   isRelevant,
@@ -144,7 +144,7 @@ export class NotificationProcessor {
     if (leased === null) return true;
     const code = this.#codeFor(notice, channels, channel);
     if (code === null) return this.#record(leased, notice, channels, channel, begun, SUPERSEDED);
-    const ends = offerEnd(notice, task);
+    const ends = noticeEnd(notice, task);
     const message = messageOf(notice, { task, code, language: channel.language, now }, publicUrl);
     const outcome = await sender.send(channels, channel, notice, message, ends === null ? null : ends - now);
     if (outcome === null) {

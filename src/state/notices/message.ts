@@ -3,7 +3,7 @@
 import type { Task } from '../tasks/task.ts';
 import { elided } from '../text/text.ts';
 import type { NoticeLanguage } from './channel.ts';
-import type { Notice, NoticeKind } from './notice.ts';
+import { type Notice, type NoticeKind, reminderEnd } from './notice.ts';
 
 /** Characters of a task's title in a notice. */
 const MAX_TITLE = 120;
@@ -20,7 +20,7 @@ interface Facts {
   /** Title of the task. */
   title: string;
   urgency: string;
-  /** Time left to answer an offer, s. */
+  /** Time left to answer an offer, or until the deadline, s. */
   seconds: number;
   /** Confirmation code. */
   code: string;
@@ -44,6 +44,10 @@ const EN: Texts = {
   message: ({ title }) => ({
     title: `New message: ${title}`,
     body: 'The requester of your task has written to you.',
+  }),
+  due_soon: ({ title, urgency, seconds }) => ({
+    title: `Due soon: ${title}`,
+    body: `${minutesEn(seconds)} until the deadline. Urgency: ${urgency}.`,
   }),
   confirmation: ({ code }) => ({
     title: `Your BioLayer code: ${code}`,
@@ -76,12 +80,29 @@ const DE: Texts = {
     title: `Neue Nachricht: ${title}`,
     body: 'Sie haben eine Nachricht zu Ihrer Aufgabe bekommen.',
   }),
+  due_soon: ({ title, urgency, seconds }) => ({
+    title: `Bald fällig: ${title}`,
+    body: `${minutesDe(seconds)} bis zur Frist. Dringlichkeit: ${URGENCIES_DE[urgency] ?? urgency}.`,
+  }),
   confirmation: ({ code }) => ({
     title: `Ihr BioLayer-Code: ${code}`,
     body: `Geben Sie den Code ${code} ein, um Mitteilungen an diese Adresse zu bekommen. Er gilt eine Stunde. Wenn Sie ihn nicht angefordert haben, ignorieren Sie diese Nachricht.`,
   }),
   test: () => ({ title: 'Testmitteilung', body: 'Mitteilungen von BioLayer erreichen Sie hier.' }),
 };
+
+/** Rounded down, so that nobody relies on time that is not there. */
+function minutesEn(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return 'Less than a minute is left';
+  return minutes === 1 ? 'One minute is left' : `${minutes} minutes are left`;
+}
+
+function minutesDe(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return 'Noch weniger als eine Minute';
+  return minutes === 1 ? 'Noch eine Minute' : `Noch ${minutes} Minuten`;
+}
 
 const TEXTS: Record<NoticeLanguage, Texts> = { en: EN, de: DE };
 
@@ -100,7 +121,7 @@ export function messageOf(
   }: { task: Task | null; code?: string; language: NoticeLanguage; now: number },
   publicUrl: string | undefined,
 ): NoticeMessage {
-  const ends = offerEnd(notice, task) ?? now;
+  const ends = noticeEnd(notice, task) ?? now;
   const facts: Facts = {
     title: elided(oneLine(task?.input.title ?? ''), MAX_TITLE),
     urgency: task?.input.sla.urgency ?? '',
@@ -113,13 +134,14 @@ export function messageOf(
   };
 }
 
-/** When the offer that a notice tells of ends, ms; null for other notices. */
-export function offerEnd(
+/** When the offer that a notice tells of ends, or the deadline is, ms; null for other notices. */
+export function noticeEnd(
   { kind, notice_id }: Pick<Notice, 'kind' | 'notice_id'>,
   task: Task | null,
 ): number | null {
-  if (kind !== 'offer') return null;
-  return task?.offers.find((one) => one.offer_id === notice_id)?.expires_at ?? null;
+  if (task === null) return null;
+  if (kind !== 'offer') return reminderEnd({ kind, notice_id }, task);
+  return task.offers.find((one) => one.offer_id === notice_id)?.expires_at ?? null;
 }
 
 function pathOf({ kind, notice_id, task_id }: Pick<Notice, 'kind' | 'notice_id' | 'task_id'>): string {

@@ -4,18 +4,26 @@
 import { hasOpenConversation, unreadBy } from '../tasks/conversation-status.ts';
 import type { TaskEvent } from '../tasks/event.ts';
 import { isOfWorker } from '../tasks/offer.ts';
-import type { Task } from '../tasks/task.ts';
+import { dueAt, type Task } from '../tasks/task.ts';
 import { isObject } from '../text/forms.ts';
 import type { ChannelKind } from './channel.ts';
 
 /** `confirmation` carries the code of an address, `test` was requested by the worker; both belong to no task. */
-export const NOTICE_KINDS = ['offer', 'assigned', 'rework', 'message', 'confirmation', 'test'] as const;
+export const NOTICE_KINDS = [
+  'offer',
+  'assigned',
+  'rework',
+  'message',
+  'due_soon',
+  'confirmation',
+  'test',
+] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
 
 /** A notice that a change of a task causes. */
 export interface NewNotice {
   worker_id: string;
-  /** Id of the offer, or of the event. */
+  /** Id of the offer, of the event, or of the reminder. */
   notice_id: string;
   kind: NoticeKind;
 }
@@ -62,7 +70,16 @@ export function noticesOf(before: Task | null, after: Task, events: readonly Tas
   const offers = after.offers
     .filter((one) => one.status === 'pending' && !known.has(one.offer_id))
     .map(({ worker_id, offer_id }): NewNotice => ({ worker_id, notice_id: offer_id, kind: 'offer' }));
-  return [...offers, ...events.flatMap((event) => noticeOfEvent(after, event))];
+  return [...offers, ...events.flatMap((event) => noticeOfEvent(after, event)), ...reminderIn(before, after)];
+}
+
+function reminderIn(before: Task | null, { assignment }: Task): NewNotice[] {
+  const { worker_id, reminder } = assignment ?? {};
+  if (worker_id === undefined || reminder === undefined) return [];
+  const { notice_id } = reminder;
+  return before?.assignment?.reminder?.notice_id === notice_id
+    ? []
+    : [{ worker_id, notice_id, kind: 'due_soon' }];
 }
 
 function noticeOfEvent({ assignment }: Task, { event_id, type, data }: TaskEvent): NewNotice[] {
@@ -106,7 +123,21 @@ export function isRelevant(
       return status === 'accepted' || status === 'started';
     case 'rework':
       return status === 'started';
+    case 'due_soon':
+      return (
+        (status === 'accepted' || status === 'started') && (reminderEnd({ kind, notice_id }, task) ?? 0) > now
+      );
     case 'message':
       return hasOpenConversation(task) && unreadBy('worker', task) > 0;
   }
+}
+
+/** The deadline that a reminder tells of, ms; null for other notices, and when the task has another deadline now. */
+export function reminderEnd(
+  { kind, notice_id }: Pick<Notice, 'kind' | 'notice_id'>,
+  task: Task,
+): number | null {
+  const reminder = task.assignment?.reminder;
+  if (kind !== 'due_soon' || reminder?.notice_id !== notice_id) return null;
+  return reminder.deadline === dueAt(task, 'deadline') ? reminder.deadline : null;
 }

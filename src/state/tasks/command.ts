@@ -53,6 +53,7 @@ export type Command =
   /** An SLA clock is due. */
   | { name: SlaClock }
   | { name: 'relax' }
+  | { name: 'due_soon' }
   | { name: 'update'; patch: TaskPatch }
   /** `is_takeover`: the task passes to another worker in the same commit, so a deadline that has passed does not end it. */
   | { name: 'requeue'; reason: string; is_takeover?: boolean }

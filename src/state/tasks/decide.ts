@@ -9,6 +9,7 @@ import { startCoolDown } from './cool-down.ts';
 import { isLikeCopy, newCopies } from './copies.ts';
 import { decideForTaskWithCopies } from './copies-commands.ts';
 import { dispute, resolveDispute } from './dispute-commands.ts';
+import { remind } from './due-soon.ts';
 import { endIfPending, fail, withdrawOffers } from './ending.ts';
 import { escalate } from './escalate.ts';
 import { recordWorker } from './exclusion.ts';
@@ -241,6 +242,8 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return checkClock(transition, command.name);
     case 'relax':
       return relax(transition);
+    case 'due_soon':
+      return remind(transition);
     case 'requeue':
       takeBack(transition, command.reason, command.is_takeover);
       return null;

@@ -80,6 +80,7 @@ export const COMMANDS = [
   'deadline',
   'target_latency',
   'relax',
+  'due_soon',
   'update',
   'escalate',
   'requeue',
@@ -211,6 +212,11 @@ export const IN_PLACE: readonly InPlace[] = [
     when: 'the target latency passes without a submission',
   },
   { command: 'relax', from: ['queued'], when: 'a relaxation step changes its requirements' },
+  {
+    command: 'due_soon',
+    from: ['accepted', 'started'],
+    when: 'its worker is reminded that the deadline is near',
+  },
   {
     command: 'update',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],

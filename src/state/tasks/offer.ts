@@ -34,6 +34,8 @@ export interface Assignment {
   submitted_at: number | null;
   /** The pool that the task required when it was accepted, null for none. Absent: the one that it requires now. */
   pool_id?: string | null;
+  /** The last notice that the deadline (ms) is near; absent: none. */
+  reminder?: { notice_id: string; deadline: number };
 }
 
 /**

@@ -46,6 +46,7 @@ function codeOf(command: CommandName): Refusal['code'] {
     case 'target_latency':
     case 'deadline':
     case 'relax':
+    case 'due_soon':
     case 'escalate':
       return 'not_due';
     case 'dispute':

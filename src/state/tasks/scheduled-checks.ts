@@ -5,6 +5,7 @@
 // again when it runs.
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
+import { dueSoonAt } from './due-soon.ts';
 import { isFinal, isSubmitted } from './lifecycle.ts';
 import { stepAt } from './relaxation.ts';
 import { dueAt, escalationOf, SLA_CLOCKS, startsAt, startTime, type Task } from './task.ts';
@@ -33,6 +34,8 @@ export type DelayedCheck =
   | { kind: 'relax'; at: number; step: number }
   /** Does the condition of the escalation, counted from 1, hold when it is due? */
   | { kind: 'escalate'; at: number; number: number }
+  /** Is a worker at work although the deadline is near? */
+  | { kind: 'due_soon'; at: number }
   /** Is the SLA clock due and not met? */
   | { kind: 'target_latency'; at: number }
   | { kind: 'deadline'; at: number };
@@ -48,16 +51,21 @@ const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } 
   start_timeout: { at: 'number', accepted_at: 'number' },
   relax: { at: 'number', step: 'number' },
   escalate: { at: 'number', number: 'number' },
+  due_soon: { at: 'number' },
   target_latency: { at: 'number' },
   deadline: { at: 'number' },
 };
 
-/** The current format version of checks in outbox entries and jobs. Version 1 has no `escalate`, version 2 no `queue`. */
-export const CHECK_FORM = 3;
+/**
+ * The current format version of checks in outbox entries and jobs. Version 1 has no `escalate`, version 2 no `queue`, version 3 no
+ * `due_soon`; 4 and 5 are those of other outbox entries.
+ */
+export const CHECK_FORM = 6;
 
 /** The lowest format version that has all of these checks, so that older processes can run what they know. */
 export function formOfChecks(checks: readonly ScheduledCheck[]): number {
-  if (checks.some(({ kind }) => kind === 'queue')) return CHECK_FORM;
+  if (checks.some(({ kind }) => kind === 'due_soon')) return CHECK_FORM;
+  if (checks.some(({ kind }) => kind === 'queue')) return 3;
   return checks.some(({ kind }) => kind === 'escalate') ? 2 : 1;
 }
 
@@ -100,6 +108,7 @@ export function checkSubject(check: ScheduledCheck): string | number | null {
       return check.number;
     case 'verify':
     case 'queue':
+    case 'due_soon':
     case 'target_latency':
     case 'deadline':
       return null;
@@ -123,6 +132,8 @@ export function checksOf(task: Task): ScheduledCheck[] {
     checks.push({ kind: 'queue', at: startsAt(task) });
   // The other checks are those of the copies.
   if (task.copies !== undefined) return checks;
+  const soon = dueSoonAt(task);
+  if (soon !== null) checks.push({ kind: 'due_soon', at: soon });
   switch (task.status) {
     case 'queued':
       if (isReported(task)) break;
@@ -198,7 +209,7 @@ export function checksToSchedule(
 
 /**
  * Whether the same check may be scheduled again after it was cancelled: a clock when a submission is sent back, the end
- * of a cool-down when the next worker declines too, the time to start when the urgency is changed back.
+ * of a cool-down when the next worker declines too, the time to start when the urgency is changed back, a reminder of the next worker.
  */
 export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
   switch (check.kind) {
@@ -206,6 +217,7 @@ export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
     case 'deadline':
     case 'relax':
     case 'start_timeout':
+    case 'due_soon':
       return true;
     case 'match':
       return check.after !== null;

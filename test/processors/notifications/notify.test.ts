@@ -288,6 +288,24 @@ describe('a task in the hands of a worker', () => {
   });
 });
 
+describe('a deadline that is near', () => {
+  it('causes one notice to the worker who has the task', async () => {
+    const slack = await startNoticeReceiver(() => ({ status: 200 }));
+    const worker = await person();
+    await addSlack(worker, slack.url);
+    const within = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+    const { task_id } = await offerTask(worker, { sla: { urgency: 'high', deadline: within(3600) } });
+    await worker.accept(task_id);
+    await worker.start(task_id);
+    // Two minutes are left in a second.
+    await client.patch(`/v1/tasks/${task_id}`, { sla: { deadline: within(121) } });
+    expect(await settled(worker, 'due_soon')).toMatchObject({ task_id, status: 'sent' });
+    const texts = slack.received.map(({ body }) => JSON.parse(body.toString()).text as string);
+    expect(texts.at(-1)).toContain('Due soon: Is this door open?');
+    expect((await noticesOf(worker)).map(({ kind }) => kind)).toEqual(['due_soon', 'offer']);
+  });
+});
+
 describe('removing a worker', () => {
   it('removes their channels and notices', async () => {
     const slack = await startNoticeReceiver(() => ({ status: 200 }));

@@ -63,6 +63,7 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   deadline: { name: 'deadline' },
   target_latency: { name: 'target_latency' },
   relax: { name: 'relax' },
+  due_soon: { name: 'due_soon' },
   requeue: { name: 'requeue', reason: 'shift ends' },
   assign: { name: 'assign', worker_id: WORKER, mode: 'offer', forced: false },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
@@ -105,7 +106,11 @@ function fitFor(command: CommandName, task: Task): Task {
 }
 
 /** When the command is given: when the offer or the deadline is due, or before that for all other commands. */
-const WHEN: Partial<Record<CommandName, number>> = { expire: OFFER_ENDS, deadline: DEADLINE };
+const WHEN: Partial<Record<CommandName, number>> = {
+  expire: OFFER_ENDS,
+  deadline: DEADLINE,
+  due_soon: DEADLINE,
+};
 const momentOf = (command: CommandName) => WHEN[command] ?? ACCEPTED;
 
 /** A task in this state that takes the command in the states that the tables list for it. */
@@ -220,7 +225,7 @@ describe('the tables of commands', () => {
 });
 
 /** Commands of scheduled checks: in a state that does not allow them, nothing is due. */
-const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax', 'escalate'];
+const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax', 'due_soon', 'escalate'];
 
 /** The codes other than `invalid_transition` with which a state refuses a command. */
 const CODES: Partial<Record<CommandName, string>> = {

@@ -30,6 +30,8 @@ const LATENCY = NOW + 300_000;
 const clocked = sampleInput({ sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 300 } });
 const CLOCKS = [`target_latency ${LATENCY} null`, `deadline ${DEADLINE} null`];
 
+const DUE_SOON = `due_soon ${DEADLINE - 150_000} null`;
+
 const names = (asked: ScheduledCheck[]) => asked.map(checkKey).sort();
 const of = (task: Task) => names(checksOf(task));
 const change = (before: Task, commands: readonly Command[], now: number) => {
@@ -49,7 +51,8 @@ describe('the scheduled checks of a state', () => {
     ['submitted', [`verify ${ACCEPTED} null`]],
   ] as const)('%s', (status, own) => {
     expect(of(taskIn(status))).toEqual([...own]);
-    const clocks = status === 'submitted' ? [] : CLOCKS;
+    const isAtWork = status === 'accepted' || status === 'started';
+    const clocks = status === 'submitted' ? [] : [...CLOCKS, ...(isAtWork ? [DUE_SOON] : [])];
     expect(of(taskIn(status, clocked))).toEqual([...own, ...clocks].sort());
   });
 
@@ -65,7 +68,7 @@ describe('the scheduled checks of a state', () => {
 
   it('a breached SLA clock has no check', () => {
     const rung = taskAfter(taskIn('started', clocked), [{ name: 'target_latency' }], LATENCY);
-    expect(of(rung)).toEqual([`deadline ${DEADLINE} null`]);
+    expect(of(rung)).toEqual([`deadline ${DEADLINE} null`, DUE_SOON]);
   });
 
   it('a queued task that was declined has a check at the end of each cool-down', () => {
@@ -102,9 +105,9 @@ describe('from one version of a task to the next', () => {
       COMMANDS_TO_REACH.submitted ?? [],
       ACCEPTED,
     );
-    expect([asked, dropped]).toEqual([[], [...CLOCKS].sort()]);
+    expect([asked, dropped]).toEqual([[], [...CLOCKS, DUE_SOON].sort()]);
     const again = change(task, [{ name: 'rework', feedback: null }], ACCEPTED + 1);
-    expect([again.asked, again.dropped]).toEqual([[...CLOCKS].sort(), []]);
+    expect([again.asked, again.dropped]).toEqual([[...CLOCKS, DUE_SOON].sort(), []]);
   });
 
   it('a final state cancels all checks', () => {

@@ -250,6 +250,7 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
     case 'deadline':
     case 'target_latency':
     case 'relax':
+    case 'due_soon':
     case 'remove_pool':
     case 'queue':
     case 'verify':

@@ -111,6 +111,7 @@ describe('an update', () => {
     });
     expect(checksOf(task).map(checkKey).sort()).toEqual([
       `deadline ${NOW + 5 * MINUTE} null`,
+      `due_soon ${NOW + 3 * MINUTE} null`,
       `start_timeout ${ACCEPTED + 120_000} ${ACCEPTED}`,
       `target_latency ${NOW + 2 * MINUTE} null`,
     ]);

@@ -6694,7 +6694,7 @@ export type Notification = {
     /**
      * What it tells of
      */
-    kind: "offer" | "assigned" | "rework" | "message" | "confirmation" | "test";
+    kind: "offer" | "assigned" | "rework" | "message" | "due_soon" | "confirmation" | "test";
     /**
      * Id of the task; null for a test or a code
      * @format uuid

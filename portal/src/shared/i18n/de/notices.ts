@@ -8,6 +8,7 @@ export const notices: typeof english = {
     assigned: 'Zugewiesene Aufgabe',
     rework: 'Zur Nacharbeit',
     message: 'Nachricht',
+    due_soon: 'Bald fällig',
     confirmation: 'Code für einen Kanal',
     test: 'Test',
   },

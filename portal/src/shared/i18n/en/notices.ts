@@ -6,6 +6,7 @@ export const notices = {
     assigned: 'Assigned task',
     rework: 'Sent back',
     message: 'Message',
+    due_soon: 'Due soon',
     confirmation: 'Code for a channel',
     test: 'Test',
   },
