@@ -33,9 +33,9 @@ export async function turnOnPush(workerId: string, language: Language): Promise<
     throw new PushRefused('unsupported');
   if ((await Notification.requestPermission()) !== 'granted') throw new PushRefused('denied');
   const { public_key } = await api.notificationChannels.getWebPushKey();
-  await navigator.serviceWorker.register(SERVICE_WORKER, { scope: SCOPE });
-  const { pushManager } = await navigator.serviceWorker.ready;
-  const subscription = await subscribe(pushManager, public_key);
+  const registration = await navigator.serviceWorker.register(SERVICE_WORKER, { scope: SCOPE });
+  await activated(registration);
+  const subscription = await subscribe(registration.pushManager, public_key);
   const { endpoint = '', keys } = subscription.toJSON();
   const { p256dh = '', auth = '' } = keys ?? {};
   const channel = await api.notificationChannels.create({
@@ -45,6 +45,18 @@ export async function turnOnPush(workerId: string, language: Language): Promise<
     subscription: { endpoint, keys: { p256dh, auth } },
   });
   localStorage.setItem(storedAt(workerId), channel.channel_id);
+}
+
+/**
+ * Waits until the service worker is active: before that there are no subscriptions. `navigator.serviceWorker.ready` would wait
+ * for ever in a window that was opened at `/work`, which is outside the scope.
+ */
+async function activated({ active, waiting, installing }: ServiceWorkerRegistration): Promise<void> {
+  const worker = active ?? waiting ?? installing;
+  while (worker !== null && worker.state !== 'activated') {
+    if (worker.state === 'redundant') throw new PushRefused('noPush');
+    await new Promise((resolve) => worker.addEventListener('statechange', resolve, { once: true }));
+  }
 }
 
 async function subscribe(pushManager: PushManager, applicationServerKey: string): Promise<PushSubscription> {
