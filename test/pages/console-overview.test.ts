@@ -1,5 +1,5 @@
 // The overview of the console, as a person uses it.
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startCallbackReceiver } from '../support/callback-receiver.ts';
 import { DESKTOP, hasBrowser, PHONE, sizeOf } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
@@ -8,18 +8,19 @@ import { createTaskIn, taskBody } from '../support/workers.ts';
 
 const pages = pagesOfFile({ webhookAllowedNetworks: ['127.0.0.0/8'] });
 
-describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {
-  beforeAll(async () => {
-    const { api, org } = pages;
-    await createTaskIn(api, org, 'completed', { domain: 'billing' });
-    await createTaskIn(api, org, 'completed', { domain: 'support' });
-    await createTaskIn(api, org, 'failed', { domain: 'support' });
-    await createTaskIn(api, org, 'submitted', { domain: 'billing' });
-    await createTaskIn(api, org, 'started', { domain: 'billing', sla: { urgency: 'critical' } });
-    await createTaskIn(api, org, 'queued', { domain: 'insurance_claims', sla: { urgency: 'high' } });
-  }, 120_000);
+async function createTasks(): Promise<void> {
+  const { api, org } = pages;
+  await createTaskIn(api, org, 'completed', { domain: 'billing' });
+  await createTaskIn(api, org, 'completed', { domain: 'support' });
+  await createTaskIn(api, org, 'failed', { domain: 'support' });
+  await createTaskIn(api, org, 'submitted', { domain: 'billing' });
+  await createTaskIn(api, org, 'started', { domain: 'billing', sla: { urgency: 'critical' } });
+  await createTaskIn(api, org, 'queued', { domain: 'insurance_claims', sla: { urgency: 'high' } });
+}
 
+describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {
   it('shows numbers and plots without a fault', async () => {
+    await createTasks();
     const { client } = pages.org;
     const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 503 : 204 }));
     for (const max_retries of [0, 1, 1, 1])

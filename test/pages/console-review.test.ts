@@ -1,6 +1,6 @@
 // The review page of the console and its viewer of evidence, as a person uses them.
 import type { Route } from 'playwright-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Client, TaskView } from '../support/api.ts';
 import { hasBrowser, PHONE } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
@@ -111,7 +111,7 @@ async function submitted(title: string, files: readonly (typeof FILES)[number][]
 const task = (id: string) => pages.org.client.get<TaskView>(`/v1/tasks/${id}`);
 
 describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
-  beforeAll(async () => {
+  beforeEach(async () => {
     worker = await createTestWorker(pages.api, pages.org.client, {
       name: 'Grace Hopper',
       unpooled_tasks: true,

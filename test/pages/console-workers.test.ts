@@ -1,5 +1,5 @@
 // Workers and pools in the console, as a person manages them.
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Worker } from '../../packages/sdk/src/index.ts';
 import { createPool } from '../support/api.ts';
 import { hasBrowser, newContext, PHONE } from '../support/chromium.ts';
@@ -15,7 +15,7 @@ const SOON = { timeout: 20_000 };
 const worker = (id: string) => pages.org.client.get<Worker>(`/v1/workers/${id}`);
 
 describe.skipIf(!hasBrowser)('workers and pools', { timeout: 120_000 }, () => {
-  beforeAll(async () => {
+  beforeEach(async () => {
     const { api, org } = pages;
     await createPool(org.client, { pool_id: 'night', name: 'Night shift' });
     const busy = await createTaskIn(api, org, 'started', { title: 'Read the meter' });

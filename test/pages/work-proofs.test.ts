@@ -2,7 +2,7 @@
 // the server, and uploads that are cut.
 import { randomBytes } from 'node:crypto';
 import type { Locator, Page } from 'playwright-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { createOrg, startApi } from '../support/api.ts';
 import { DESKTOP, hasBrowser, newContext, PHONE } from '../support/chromium.ts';
@@ -71,7 +71,7 @@ function isFocused(element: unknown): boolean {
 
 describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
   let signed: SignedIn;
-  beforeAll(async () => {
+  beforeEach(async () => {
     signed = await signInWorker(pages, DESKTOP, 'available');
     signed.page.setDefaultTimeout(20_000);
   }, 120_000);
@@ -157,8 +157,9 @@ describe.skipIf(!hasBrowser)('the portal', { timeout: 120_000 }, () => {
     const org = await createOrg(first);
     const on: PagesOfFile = {
       ...{ api: first, org },
-      async open(path, options) {
+      async open(path, { cookies = [], ...options } = {}) {
         const page = await (await newContext(options)).newPage();
+        await page.context().addCookies(cookies);
         await page.goto(first.url + path);
         return { page, faults: [] };
       },

@@ -1,7 +1,7 @@
 // A member who is signed in to the console in Chromium.
 import { freshName } from './api.ts';
 import type { WindowOptions } from './chromium.ts';
-import type { OpenedPage, PagesOfFile } from './pages.ts';
+import { cookiesOf, type OpenedPage, type PagesOfFile } from './pages.ts';
 import { consolePage } from './web-page.ts';
 
 type Role = 'owner' | 'manager' | 'reviewer' | 'viewer';
@@ -23,17 +23,8 @@ export async function openConsole(
     password: 'correct horse battery staple',
     role,
   });
-  const { cookies } = await consolePage(api, org.org_id, member_id);
-  const opened = await pages.open(path, {
-    ...options,
-    cookies: [...cookies].map(([name, value]) => ({
-      name,
-      value,
-      url: api.url,
-      httpOnly: true,
-      sameSite: 'Strict',
-    })),
-  });
+  const web = await consolePage(api, org.org_id, member_id);
+  const opened = await pages.open(path, { ...options, cookies: cookiesOf(web) });
   opened.page.setDefaultTimeout(15_000);
   return opened;
 }

@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContext, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { type ApiOptions, createOrg, type Org, startApi, type TestApi } from './api.ts';
 import { closeContexts, DESKTOP, newContext, PHONE, sizeOf, type WindowOptions } from './chromium.ts';
+import type { WebPage } from './web-page.ts';
 
 /** `SCREENSHOTS=1 script/test test/pages` renews the pictures of the documentation; another value names another folder. */
 const { SCREENSHOTS } = process.env;
@@ -23,6 +24,7 @@ type Cookies = Parameters<BrowserContext['addCookies']>[0];
 
 export interface PagesOfFile {
   api: TestApi;
+  /** The org of a test; another one when the test is tried again, which finds nothing of its first try. */
   org: Org;
   /**
    * Opens a path of the API's origin in a window with these options and without cookies and storage. Calls with the same options
@@ -45,7 +47,9 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       ...options,
       web: { publicUrl: 'own', ...options.web },
     });
-    given.org = await createOrg(given.api);
+  });
+  beforeEach(async () => {
+    given.org = await createOrg(required(given.api));
   });
   afterAll(async () => {
     await closeContexts();
@@ -77,6 +81,11 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
   };
 }
 
+/** The cookies of a page that was signed in without the browser, for the browser. */
+export function cookiesOf({ url, cookies }: WebPage): Cookies {
+  return [...cookies].map(([name, value]) => ({ name, value, url, httpOnly: true, sameSite: 'Strict' }));
+}
+
 async function newWindow(origin: string, options: WindowOptions): Promise<OpenedPage> {
   const page = await (await newContext(options)).newPage();
   return { page, faults: watchPage(page, origin) };
@@ -86,7 +95,11 @@ async function newWindow(origin: string, options: WindowOptions): Promise<Opened
 async function empty(page: Page): Promise<void> {
   await page.unrouteAll();
   await page.context().clearCookies();
-  if (page.url() !== 'about:blank') await page.evaluate('localStorage.clear(); sessionStorage.clear()');
+  if (page.url() === 'about:blank') return;
+  await page.evaluate('localStorage.clear(); sessionStorage.clear()');
+  await page.evaluate(
+    'navigator.serviceWorker.getRegistrations().then((all) => Promise.all(all.map((one) => one.unregister())))',
+  );
 }
 
 /** Collects errors of a page, violations of its policy, and requests to other origins. */

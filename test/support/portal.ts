@@ -1,7 +1,8 @@
 // A worker who is signed in to the portal, and tasks for them.
 import { createPool, type TaskView } from './api.ts';
 import { DESKTOP } from './chromium.ts';
-import type { OpenedPage, PagesOfFile } from './pages.ts';
+import { cookiesOf, type OpenedPage, type PagesOfFile } from './pages.ts';
+import { WebPage } from './web-page.ts';
 import { createTestWorker, type TestWorker, taskBody } from './workers.ts';
 
 export interface SignedIn extends OpenedPage {
@@ -10,23 +11,26 @@ export interface SignedIn extends OpenedPage {
   poolId: string;
 }
 
-/** A worker of a pool of their own, signed in by a link. @param width of the window, CSS pixels. */
+/**
+ * A worker of a pool of their own, signed in. The session is made without the browser: signing in by a link is tested
+ * with the demo. @param width of the window, CSS pixels.
+ */
 export async function signInWorker(
   pages: PagesOfFile,
   width = DESKTOP,
   availability = 'offline',
 ): Promise<SignedIn> {
-  const { client } = pages.org;
-  const poolId = await createPool(client);
-  const person = await createTestWorker(pages.api, client, {
+  const { api, org } = pages;
+  const poolId = await createPool(org.client);
+  const person = await createTestWorker(api, org.client, {
     name: 'Ada Moreau',
     pool_ids: [poolId],
     availability,
     capacity: 5,
   });
-  const { url } = await client.post<{ url: string }>(`/v1/workers/${person.worker_id}/sign-in-links`);
-  const opened = await pages.open(url.slice(new URL(url).origin.length), { width });
-  await opened.page.getByRole('button', { name: 'Sign in to BioLayer' }).click();
+  const web = new WebPage(api);
+  await web.request('POST', '/v1/worker/session', { body: { token: person.client.credential } });
+  const opened = await pages.open('/work', { width, cookies: cookiesOf(web) });
   await opened.page.getByRole('heading', { name: 'My work' }).waitFor();
   return { ...opened, person, poolId };
 }

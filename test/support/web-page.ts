@@ -20,6 +20,11 @@ export class WebPage {
     this.#headers = headers;
   }
 
+  /** Origin of the page's requests. */
+  get url(): string {
+    return this.#client.url;
+  }
+
   /** Sends a request and keeps the cookies of the response. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const cookie = this.#cookieHeader();
