@@ -96,7 +96,15 @@ async function submitted(title: string, files: readonly (typeof FILES)[number][]
     requirements: { worker_ids: [worker.worker_id] },
     output: {
       expected_format: 'structured_json',
-      schema: { reading: 'number', sealed: 'boolean', remarks: 'array?' },
+      schema: {
+        type: 'object',
+        properties: {
+          reading: { type: 'number', title: 'Reading of the meter' },
+          sealed: { type: 'boolean' },
+          remarks: { type: 'array' },
+        },
+        required: ['reading', 'sealed'],
+      },
       review: { mode: 'manual' },
     },
   });
@@ -134,6 +142,14 @@ describe.skipIf(!hasBrowser)('the review page', { timeout: 120_000 }, () => {
     const { page } = opened;
     await page.getByText('4711.5').or(page.getByText('4,711.5')).first().waitFor();
     await page.getByText('<b>bold</b>').waitFor();
+    await page
+      .getByRole('term')
+      .filter({ hasText: /^Reading of the meter$/ })
+      .waitFor();
+    await page
+      .getByRole('term')
+      .filter({ hasText: /^sealed$/ })
+      .waitFor();
     await page.locator('img.evidence-thumbnail').first().waitFor();
     await page.getByRole('radio', { name: 'Approve' }).check();
     await expectAccessibleAtBothWidths(opened, 'console-review', true);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type Field, fieldOf, labelFromName } from '../../portal/src/shared/forms/fields.ts';
 import { FormStore, numberOf } from '../../portal/src/shared/forms/form-store.ts';
 import { asJsonSchema, type JsonSchema } from '../../portal/src/shared/forms/schema.ts';
+import { memberOf } from '../../portal/src/shared/forms/titles.ts';
 import { emptyValue, outputOf, withValueAt } from '../../portal/src/shared/forms/values.ts';
 
 const field = (schema: JsonSchema | boolean, value?: unknown): Field =>
@@ -27,6 +28,53 @@ const object = (properties: JsonSchema, more: JsonSchema = {}): JsonSchema => ({
   type: 'object',
   properties,
   ...more,
+});
+
+describe('titles', () => {
+  const root: JsonSchema = {
+    type: 'object',
+    properties: {
+      total: { type: 'number', title: 'Total amount' },
+      plain: { type: 'string' },
+      lines: { type: 'array', items: { type: 'object', properties: { sum: { title: 'Sum of the line' } } } },
+      pair: { prefixItems: [{ title: 'First' }], items: { title: 'Further' } },
+      address: { $ref: '#/$defs/address' },
+      loop: { $ref: '#/$defs/loop' },
+    },
+    allOf: [{ properties: { plain: { title: 'From a branch' } } }],
+    oneOf: [{ properties: { other: { title: 'Of an alternative' } } }],
+    additionalProperties: { title: 'Any other' },
+    $defs: {
+      address: { title: 'Address', properties: { city: { title: 'Town' } } },
+      loop: { allOf: [{ $ref: '#/$defs/loop' }, { $ref: '#/$defs/loop' }] },
+    },
+  };
+  const titleAt = (schema: JsonSchema, ...path: (string | number)[]) =>
+    path.reduce<ReturnType<typeof memberOf>>((at, name) => memberOf(at, name), {
+      root: schema,
+      schemas: [schema],
+      title: null,
+    }).title;
+
+  it.each([
+    [['total'], 'Total amount'],
+    [['plain'], 'From a branch'],
+    [['other'], 'Any other'],
+    [['lines', 3, 'sum'], 'Sum of the line'],
+    [['pair', 0], 'First'],
+    [['pair', 1], 'Further'],
+    [['address'], 'Address'],
+    [['address', 'city'], 'Town'],
+    [['address', 'street'], null],
+    [['loop', 'x', 'y'], null],
+    [['lines', '__proto__', 'constructor'], null],
+  ])('of %j is %s', (path, expected) => {
+    expect(titleAt(root, ...path)).toBe(expected);
+  });
+
+  it('of the short form are none', () => {
+    expect(titleAt(asJsonSchema({ reading: 'number' }), 'reading')).toBeNull();
+  });
 });
 
 describe('fields', () => {

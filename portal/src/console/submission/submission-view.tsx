@@ -1,6 +1,8 @@
 // What a worker has handed in: the output, notes and files; of a task with copies, all answers and how far they agree.
 
 import type { CopiesResult, DefaultResult, Submission, Task } from '@biolayer/sdk';
+import { useMemo } from 'react';
+import { asJsonSchema } from '../../shared/forms/schema.ts';
 import { useFormat } from '../../shared/i18n/messages.tsx';
 import { Badge } from '../../shared/ui/badge.tsx';
 import { Banner } from '../../shared/ui/containers.tsx';
@@ -39,10 +41,21 @@ export function SubmissionView({
     return (
       <div className="stack">
         <Banner tone="amber" title={text.byDefault} />
-        <ValueView value={submission.output} />
+        <Output task={task} value={submission.output} />
       </div>
     );
   return <Answer task={task} submission={submission as Submission} />;
+}
+
+/** The output, under the titles of its schema. */
+function Output({ task, value }: { task: Task; value: unknown }) {
+  const { schema } = task.output;
+  const described = useMemo(() => {
+    if (schema === undefined) return undefined;
+    const root = asJsonSchema(schema);
+    return { root, schemas: [root] };
+  }, [schema]);
+  return <ValueView value={value} described={described} />;
 }
 
 function Answer({ task, submission }: { task: Task; submission: Submission }) {
@@ -53,7 +66,7 @@ function Answer({ task, submission }: { task: Task; submission: Submission }) {
   return (
     <div className="stack">
       <p className="small muted">{text.by(workerName(worker_id), format.dateTime(submitted_at))}</p>
-      <ValueView value={output} />
+      <Output task={task} value={output} />
       {notes !== null && notes !== '' && (
         <section>
           <h3>{text.notes}</h3>

@@ -2,6 +2,7 @@
 // ever shown as text. Long lists and deep values are shown step by step.
 
 import { useState } from 'react';
+import { type Described, memberOf } from '../../shared/forms/titles.ts';
 import { useFormat, useShared } from '../../shared/i18n/messages.tsx';
 import { Button } from '../../shared/ui/button.tsx';
 import { useTaskText } from '../messages.ts';
@@ -12,7 +13,16 @@ const FIRST = 50;
 /** Levels that are shown as rows; deeper ones as JSON. */
 const DEEPEST = 5;
 
-export function ValueView({ value, depth = 0 }: { value: unknown; depth?: number }) {
+/** @param described what the schema says of the value, if there is one: its titles stand in place of names */
+export function ValueView({
+  value,
+  described,
+  depth = 0,
+}: {
+  value: unknown;
+  described?: Described | undefined;
+  depth?: number;
+}) {
   const text = useTaskText().submission;
   const shared = useShared();
   if (value === null || value === undefined || value === '')
@@ -21,10 +31,18 @@ export function ValueView({ value, depth = 0 }: { value: unknown; depth?: number
   if (typeof value === 'string') return <span className="plain-text">{value}</span>;
   if (typeof value !== 'object') return <span className="numeric">{String(value)}</span>;
   if (depth >= DEEPEST) return <pre className="value-json">{JSON.stringify(value, null, 2)}</pre>;
-  return <Members value={value} depth={depth} />;
+  return <Members value={value} described={described} depth={depth} />;
 }
 
-function Members({ value, depth }: { value: object; depth: number }) {
+function Members({
+  value,
+  described,
+  depth,
+}: {
+  value: object;
+  described: Described | undefined;
+  depth: number;
+}) {
   const text = useTaskText().submission;
   const format = useFormat();
   const [shown, setShown] = useState(FIRST);
@@ -48,14 +66,18 @@ function Members({ value, depth }: { value: object; depth: number }) {
   return (
     <>
       <dl className="value-members">
-        {members.slice(0, shown).map(([name, one]) => (
-          <div key={name} className="value-member">
-            <dt>{isList ? text.item(format.number(Number(name) + 1)) : name}</dt>
-            <dd>
-              <ValueView value={one} depth={depth + 1} />
-            </dd>
-          </div>
-        ))}
+        {members.slice(0, shown).map(([name, one]) => {
+          const member = described && memberOf(described, isList ? Number(name) : name);
+          const label = isList ? text.item(format.number(Number(name) + 1)) : name;
+          return (
+            <div key={name} className="value-member">
+              <dt title={label}>{member?.title ?? label}</dt>
+              <dd>
+                <ValueView value={one} described={member} depth={depth + 1} />
+              </dd>
+            </div>
+          );
+        })}
       </dl>
       {rest > 0 && <More rest={rest} onMore={() => setShown(shown + 10 * FIRST)} />}
     </>

@@ -1,9 +1,9 @@
 // Schema → field: which control a form shows for a part of the output. Pure; the controls are in controls/.
 
+import { applicable } from './applicable.ts';
 import {
   ANYTHING,
   type AnySchema,
-  applicable,
   isObject,
   isSame,
   isSchema,

@@ -2,8 +2,9 @@
 
 import type { forms } from '../i18n/en/forms.ts';
 import type { Format } from '../i18n/format.ts';
+import { validatorOf } from './applicable.ts';
 import { textOf } from './fields.ts';
-import { type JsonSchema, validatorOf } from './schema.ts';
+import type { JsonSchema } from './schema.ts';
 import { childPointer, located, valueAt } from './values.ts';
 
 export interface Fault {

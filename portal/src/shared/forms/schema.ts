@@ -1,8 +1,5 @@
-// Schemas of outputs, as the form reads them: the shorthand becomes JSON Schema, references are followed, and what applies to a
-// value (allOf, if/then/else, dependentSchemas) is merged into one schema. Pure. Schemas are untrusted, so nothing here
-// throws, and every walk has a bound.
-
-import { Validator } from '@cfworker/json-schema';
+// Schemas of outputs, as the pages read them: the shorthand becomes JSON Schema, references are followed, and two schemas are merged
+// into one. Pure. Schemas are untrusted, so nothing here throws, and every walk has a bound.
 
 /** A JSON Schema (2020-12) that is an object. */
 export interface JsonSchema {
@@ -108,7 +105,7 @@ const LOWER_LIMITS = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'm
 const UPPER_LIMITS = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties', 'maxContains'];
 
 /** A schema for what satisfies both, as far as a form can show it. */
-function mergedPair(one: JsonSchema, other: JsonSchema): JsonSchema {
+export function mergedPair(one: JsonSchema, other: JsonSchema): JsonSchema {
   const merged: Record<string, unknown> = { ...one };
   for (const [keyword, value] of Object.entries(other))
     merged[keyword] = mergedKeyword(keyword, one[keyword], value);
@@ -181,94 +178,4 @@ export function isSame(one: unknown, other: unknown): boolean {
     names.length === Object.keys(other).length &&
     names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
   );
-}
-
-/** Merged schemas by schema and by which of its branches apply, so that the same schema is the same object each time. */
-const merges = new WeakMap<JsonSchema, Map<string, JsonSchema>>();
-/** Branches that lead to branches; deeper ones are left to the validation. */
-const MAX_LEVELS = 8;
-
-/**
- * The one schema that applies to a value: without references, allOf and conditions. The result is the same object for the same
- * branches.
- */
-export function applicable(schema: AnySchema, root: JsonSchema, value: unknown): JsonSchema {
-  const whole = resolvedCached(schema, root);
-  if (!hasBranches(whole)) return whole;
-  const parts: JsonSchema[] = [];
-  const key = collect(whole, root, value, parts, 0);
-  const known = merges.get(whole) ?? new Map<string, JsonSchema>();
-  merges.set(whole, known);
-  const cached = known.get(key);
-  if (cached !== undefined) return cached;
-  const merged = parts.reduce(mergedPair);
-  known.set(key, merged);
-  return merged;
-}
-
-const resolutions = new WeakMap<JsonSchema, JsonSchema>();
-
-function resolvedCached(schema: AnySchema, root: JsonSchema): JsonSchema {
-  if (typeof schema === 'boolean') return resolved(schema, root);
-  const known = resolutions.get(schema) ?? resolved(schema, root);
-  resolutions.set(schema, known);
-  return known;
-}
-
-function hasBranches({ allOf, if: condition, dependentSchemas }: JsonSchema): boolean {
-  return Array.isArray(allOf) || condition !== undefined || isObject(dependentSchemas);
-}
-
-/** Adds the schemas that apply to `parts`. @returns which branches were taken, as text */
-function collect(
-  schema: JsonSchema,
-  root: JsonSchema,
-  value: unknown,
-  parts: JsonSchema[],
-  level: number,
-): string {
-  const { allOf, if: condition, then: yes, else: no, dependentSchemas, ...own } = schema;
-  parts.push(own);
-  if (level > MAX_LEVELS) return '';
-  const taken: string[] = [];
-  const add = (branch: unknown, name: string) => {
-    if (!isSchema(branch) || branch === true) return;
-    taken.push(name, collect(resolvedCached(branch, root), root, value, parts, level + 1));
-  };
-  if (Array.isArray(allOf)) for (const [index, branch] of allOf.entries()) add(branch, `${index}`);
-  if (isSchema(condition)) {
-    const holds = isValid(condition, root, value ?? {});
-    add(holds ? yes : no, holds ? 'then' : 'else');
-  }
-  for (const [name, branch] of Object.entries(schemasIn(dependentSchemas)))
-    if (isObject(value) && Object.hasOwn(value, name)) add(branch, name);
-  return `(${taken.join(' ')})`;
-}
-
-const validators = new WeakMap<JsonSchema, Validator | null>();
-
-/** Whether a value satisfies a part of the root schema; false when the part cannot be used. */
-export function isValid(schema: AnySchema, root: JsonSchema, value: unknown): boolean {
-  if (typeof schema === 'boolean') return schema;
-  let validator = validators.get(schema);
-  if (validator === undefined) {
-    validator = validatorOf(schema, root);
-    validators.set(schema, validator);
-  }
-  try {
-    return validator?.validate(value).valid ?? false;
-  } catch {
-    return false;
-  }
-}
-
-/** A validator of a part of the root schema, with its definitions; null when the schema cannot be used. */
-export function validatorOf(schema: JsonSchema, root: JsonSchema, stopAtFirst = true): Validator | null {
-  try {
-    const { $id: _id, ...anonymous } = schema;
-    const whole = schema === root ? anonymous : { ...anonymous, $defs: root.$defs ?? {} };
-    return new Validator(whole as ConstructorParameters<typeof Validator>[0], '2020-12', stopAtFirst);
-  } catch {
-    return null;
-  }
 }

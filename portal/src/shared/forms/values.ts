@@ -1,8 +1,9 @@
 // The value of a form: the output so far. A member that is not there has no answer yet. Pure; nothing is changed in place, so a
 // part that is the same object has not changed.
 
+import { applicable, isValid } from './applicable.ts';
 import { entrySchema, type Field, fieldOf } from './fields.ts';
-import { type AnySchema, applicable, isObject, isSame, isValid, type JsonSchema } from './schema.ts';
+import { type AnySchema, isObject, isSame, type JsonSchema } from './schema.ts';
 
 /** Parts nested deeper are taken as they are. */
 const MAX_LEVELS = 64;

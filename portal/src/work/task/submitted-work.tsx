@@ -4,7 +4,8 @@ import type { WorkedTask, WorkerTask } from '@biolayer/sdk';
 import { useState } from 'react';
 import { api } from '../../shared/api/client.ts';
 import { labelFromName, textOf } from '../../shared/forms/fields.ts';
-import { isObject } from '../../shared/forms/schema.ts';
+import { asJsonSchema, isObject } from '../../shared/forms/schema.ts';
+import { memberOf } from '../../shared/forms/titles.ts';
 import { useFormat, useShared } from '../../shared/i18n/messages.tsx';
 import { Badge } from '../../shared/ui/badge.tsx';
 import { Button, ButtonLink } from '../../shared/ui/button.tsx';
@@ -38,7 +39,7 @@ export function SubmittedWork({ task }: { task: WorkerTask | WorkedTask }) {
             <p className="small muted">
               {submission.submitted_at !== null && format.dateTime(submission.submitted_at)}
             </p>
-            <Output value={submission.output} />
+            <Output value={submission.output} schema={task.output.schema} />
             {(submission.evidence ?? []).length > 0 && (
               <ul className="files" aria-label={text.evidence.title}>
                 {submission.evidence?.map((file) => (
@@ -60,7 +61,7 @@ export function SubmittedWork({ task }: { task: WorkerTask | WorkedTask }) {
 }
 
 /** An output as a person reads it; what is nested is shown as JSON. */
-function Output({ value }: { value: unknown }) {
+function Output({ value, schema }: { value: unknown; schema: Record<string, unknown> | undefined }) {
   const { yes, no } = useShared();
   const shown = (one: unknown) =>
     typeof one === 'boolean' ? (
@@ -75,9 +76,9 @@ function Output({ value }: { value: unknown }) {
       <span className="plain-text">{textOf(one)}</span>
     );
   if (!isObject(value)) return <div>{shown(value)}</div>;
-  return (
-    <Facts facts={Object.entries(value).map(([name, one]) => [labelFromName(name), shown(one)] as const)} />
-  );
+  const root = asJsonSchema(schema ?? {});
+  const labelOf = (name: string) => memberOf({ root, schemas: [root] }, name).title ?? labelFromName(name);
+  return <Facts facts={Object.entries(value).map(([name, one]) => [labelOf(name), shown(one)] as const)} />;
 }
 
 function Dispute({ task }: { task: WorkerTask }) {

@@ -4,6 +4,7 @@ import { memo, useId, useState } from 'react';
 import { useFormat } from '../../i18n/messages.tsx';
 import { Button } from '../../ui/button.tsx';
 import { Choice, FieldGroup, TextField } from '../../ui/field.tsx';
+import { applicable } from '../applicable.ts';
 import {
   type ChoiceOption,
   type EntrySchemas,
@@ -13,7 +14,7 @@ import {
   labelFromName,
 } from '../fields.ts';
 import { useChoice, useFault, useForm, useForms, useValue } from '../form-context.tsx';
-import { type AnySchema, applicable, isObject } from '../schema.ts';
+import { type AnySchema, isObject } from '../schema.ts';
 import { childPointer, chosenOption, emptyValue } from '../values.ts';
 import {
   BooleanControl,
