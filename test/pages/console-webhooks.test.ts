@@ -1,8 +1,8 @@
 // Webhooks in the console, as a person sets them up and repairs them.
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import type { WebhookEndpoint } from '../../packages/sdk/src/index.ts';
-import type { Page as ListPage } from '../support/api.ts';
+import type { Delivery, WebhookEndpoint } from '../../packages/sdk/src/index.ts';
+import type { Page as ListPage, TaskView } from '../support/api.ts';
 import { isSigned, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { hasBrowser, PHONE } from '../support/chromium.ts';
 import { openConsole } from '../support/console.ts';
@@ -122,5 +122,35 @@ describe.skipIf(!hasBrowser)('webhooks', { timeout: 180_000 }, () => {
     await form.getByRole('button', { name: 'Send many again' }).click();
     await page.locator('.run', { hasText: 'Completed' }).first().waitFor();
     await expect.poll(() => page.locator('summary', { hasText: receiver.url }).count(), SOON).toBe(0);
+  });
+
+  it('stops what is pending for a callback URL', async () => {
+    const { client } = pages.org;
+    const receiver = await startCallbackReceiver(() => ({ status: 503 }));
+    const { task_id } = await client.post<TaskView>('/v1/tasks', {
+      ...taskBody({ title: 'Moved' }),
+      handoff: {
+        callback_url: receiver.url,
+        events: ['task.created'],
+        retry_policy: { max_retries: 5, backoff_seconds: 3600 },
+      },
+    });
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    const opened = await openConsole(pages, '/console/webhooks', { width: PHONE });
+    const { page } = opened;
+    await page.getByRole('tab', { name: 'Delivery stops' }).click();
+    await page.getByText('No delivery stops yet').waitFor();
+    await page.getByRole('button', { name: 'Stop pending deliveries' }).click();
+    const form = page.getByRole('dialog');
+    const stop = form.getByRole('button', { name: 'Stop pending deliveries' });
+    await stop.click();
+    await form.getByRole('link', { name: 'Callback URL: Enter the callback URL of the tasks.' }).click();
+    await expectAccessible(opened);
+    await page.keyboard.type(receiver.url);
+    await stop.click();
+    await page.locator('.run', { hasText: 'Completed' }).filter({ hasText: '1 stopped' }).waitFor();
+    await expectAccessibleAtBothWidths(opened, 'console-stops');
+    const [delivery] = (await client.get<ListPage<Delivery>>(`/v1/tasks/${task_id}/deliveries`)).data;
+    expect(delivery?.status).toBe('stopped');
   });
 });

@@ -1,6 +1,6 @@
 // Deliveries that were given up, to endpoints and to callback URLs, and how they are sent again: one by one, or many.
 
-import type { Delivery, Redelivery } from '@biolayer/sdk';
+import type { Delivery } from '@biolayer/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../../shared/api/client.ts';
@@ -12,8 +12,8 @@ import { useMay } from '../member.tsx';
 import { useConsoleWebhooks } from '../messages.ts';
 import { DeliveryList } from './delivery-list.tsx';
 import { useEndpoints } from './endpoint-data.ts';
-import { RedeliveryForm } from './redelivery-form.tsx';
-import { paceOf, RunItem } from './runs.tsx';
+import { ReceiverForm } from './receiver-form.tsx';
+import { paceOf, RunItem, useReceiverName } from './runs.tsx';
 
 const REFRESH = 5000;
 
@@ -21,6 +21,7 @@ export function Failures() {
   const text = useConsoleWebhooks();
   const mayWrite = useMay('webhooks:write');
   const [isStarting, setStarting] = useState(false);
+  const endpoints = useEndpoints().items ?? [];
   const list = usePaged<Delivery>(
     ['webhooks', 'failures'],
     (cursor) => api.deliveries.listDeadLetters({ limit: 25, ...(cursor !== undefined && { cursor }) }),
@@ -50,24 +51,29 @@ export function Failures() {
         </PagedList>
       </Card>
       <Redeliveries />
-      {isStarting && <RedeliveryForm onClose={() => setStarting(false)} />}
+      {isStarting && (
+        <ReceiverForm
+          title={text.redeliverTitle}
+          action={text.redeliverMany}
+          hint={text.replayHint}
+          mayBeAny
+          endpoints={endpoints.filter((one) => one.enabled)}
+          start={(chosen) => api.deliveries.redeliverDeadLetters(chosen)}
+          onClose={() => setStarting(false)}
+        />
+      )}
     </div>
   );
 }
 
 function Redeliveries() {
   const text = useConsoleWebhooks();
-  const endpoints = useEndpoints().items ?? [];
+  const nameOf = useReceiverName();
   const query = useQuery({
     queryKey: ['webhooks', 'redeliveries'],
     queryFn: async () => (await api.deliveries.listRedeliveries({ limit: 10 })).data,
     refetchInterval: ({ state }) => paceOf(state.data),
   });
-  const what = ({ endpoint_id, callback_url }: Redelivery) =>
-    callback_url ??
-    endpoints.find((one) => one.endpoint_id === endpoint_id)?.url ??
-    endpoint_id ??
-    text.toAny;
   return (
     <Card title={text.redeliveries}>
       <Loaded query={query} lines={2}>
@@ -79,7 +85,7 @@ function Redeliveries() {
               <RunItem
                 key={run.redelivery_id}
                 run={run}
-                what={<span className="small">{what(run)}</span>}
+                what={<span className="small">{nameOf(run)}</span>}
                 onCancel={() => api.deliveries.cancelRedelivery(run.redelivery_id, {})}
               />
             ))

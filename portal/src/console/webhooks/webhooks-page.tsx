@@ -1,4 +1,4 @@
-// Webhooks: the endpoints of the org, the deliveries that failed, and the secret of callback URLs.
+// Webhooks: the endpoints of the org, the deliveries that failed or are stopped, and the secret of callback URLs.
 
 import type { WebhookEndpoint, WebhookEndpointWithSecret } from '@biolayer/sdk';
 import { useState } from 'react';
@@ -17,9 +17,10 @@ import { useEndpoints } from './endpoint-data.ts';
 import { EndpointForm } from './endpoint-form.tsx';
 import { Failures } from './failures.tsx';
 import { NewSecret } from './secret-dialogs.tsx';
+import { Stops } from './stops.tsx';
 import './webhooks.css';
 
-type TabId = 'endpoints' | 'failures';
+type TabId = 'endpoints' | 'failures' | 'stops';
 
 export function WebhooksPage() {
   const text = useConsoleWebhooks();
@@ -27,7 +28,8 @@ export function WebhooksPage() {
   const { pools = ['*'] } = useMember();
   const mayWrite = useMay('webhooks:write');
   const [params, set] = useUrlFilters();
-  const tab: TabId = params.get('tab') === 'failures' ? 'failures' : 'endpoints';
+  const wanted = params.get('tab');
+  const tab: TabId = wanted === 'failures' || wanted === 'stops' ? wanted : 'endpoints';
   const [isCreating, setCreating] = useState(false);
   const [made, setMade] = useState<WebhookEndpointWithSecret | null>(null);
   return (
@@ -47,11 +49,14 @@ export function WebhooksPage() {
         tabs={[
           { id: 'endpoints', label: text.endpoints },
           { id: 'failures', label: text.failures },
+          { id: 'stops', label: text.stops },
         ]}
         onChange={(id) => set('tab', id === 'endpoints' ? '' : id)}
       >
         {tab === 'failures' ? (
           <Failures />
+        ) : tab === 'stops' ? (
+          <Stops />
         ) : (
           <div className="stack">
             <Endpoints />

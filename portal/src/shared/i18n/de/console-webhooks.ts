@@ -173,6 +173,16 @@ export const consoleWebhooks: typeof english = {
   redeliveries: 'Sammelsendungen',
   noRedeliveries: 'Noch keine Sammelsendungen.',
   toAny: 'Alle gescheiterten Zustellungen',
+  stops: 'Zustellstopps',
+  stopMany: 'Ausstehende anhalten',
+  stopHint:
+    'Was noch auf diesen Empfänger wartet, wird nicht gesendet, auch keine Wiederholung. Ein laufender Versuch endet zuvor. Ereignisse von jetzt an werden wie gewohnt gesendet.',
+  noStops: 'Noch keine Zustellstopps',
+  noStopsHint: 'Halten Sie Ausstehendes an, wenn ein Empfänger nicht bekommen darf, was noch auf ihn wartet.',
+  stopCounts: (examined, stopped) => `${examined} geprüft · ${stopped} angehalten`,
+  nothingStopped:
+    'Es wurde nichts angehalten: Keine Zustellung an diesen Empfänger und aus dieser Zeit stand aus.',
+  stopCancelled: 'Es ist abgebrochen. Was angehalten wurde, wird nicht gesendet, der Rest schon.',
   callbackSecret: 'Geheimnis der Callback-URLs',
   callbackSecretHint:
     'Es signiert die Zustellungen an die Callback-URLs, die Aufgaben nennen. Endpunkte haben eigene Geheimnisse.',

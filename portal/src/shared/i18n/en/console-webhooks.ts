@@ -155,6 +155,15 @@ export const consoleWebhooks = {
   redeliveries: 'Bulk redeliveries',
   noRedeliveries: 'No bulk redeliveries yet.',
   toAny: 'All failed deliveries',
+  stops: 'Delivery stops',
+  stopMany: 'Stop pending deliveries',
+  stopHint:
+    'What still waits for this receiver is not sent, retries included. An attempt in progress ends first. Events from now on are sent as usual.',
+  noStops: 'No delivery stops yet',
+  noStopsHint: 'Stop what is pending when a receiver must not get what still waits for it.',
+  stopCounts: (examined: string, stopped: string) => `${examined} examined · ${stopped} stopped`,
+  nothingStopped: 'Nothing was stopped: no delivery of this receiver and time was pending.',
+  stopCancelled: 'It is cancelled. What was stopped is not sent; the rest is.',
   callbackSecret: 'Secret of callback URLs',
   callbackSecretHint:
     'It signs the deliveries to the callback URLs that tasks name. Endpoints have secrets of their own.',

@@ -1,23 +1,50 @@
-// Starts a redelivery of many failed deliveries.
+// Starts work on many deliveries: those to one receiver, or to any, of a period.
 
+import type { WebhookEndpoint } from '@biolayer/sdk';
 import { useState } from 'react';
-import { api } from '../../shared/api/client.ts';
 import { useForm } from '../../shared/forms/use-form.ts';
 import { serverNow } from '../../shared/time/now.ts';
 import { Choice, FieldGroup, SelectField, TextField } from '../../shared/ui/field.tsx';
 import { FormDialog } from '../../shared/ui/form-dialog.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
 import { useConsoleWebhooks } from '../messages.ts';
-import { renewWebhooks, useEndpoints } from './endpoint-data.ts';
+import { renewWebhooks } from './endpoint-data.ts';
 import { momentOf } from './time-range.ts';
 
 const TARGETS = ['any', 'endpoint', 'callback_url'] as const;
 
-export function RedeliveryForm({ onClose }: { onClose: () => void }) {
+/** Which deliveries are meant. */
+export interface Chosen {
+  endpoint_id?: string;
+  callback_url?: string;
+  since?: string;
+  until?: string;
+}
+
+/** @param mayBeAny whether the deliveries to all receivers may be meant. @param start throws when the server refuses it. */
+export function ReceiverForm({
+  title,
+  action,
+  hint,
+  mayBeAny = false,
+  endpoints,
+  start,
+  onClose,
+}: {
+  title: string;
+  action: string;
+  hint: string;
+  mayBeAny?: boolean;
+  endpoints: readonly WebhookEndpoint[];
+  start: (chosen: Chosen) => PromiseLike<unknown>;
+  onClose: () => void;
+}) {
   const text = useConsoleWebhooks();
   const showToast = useToast();
-  const endpoints = (useEndpoints().items ?? []).filter((one) => one.enabled);
-  const [target, setTarget] = useState<(typeof TARGETS)[number]>('any');
+  const choices = TARGETS.filter((one) =>
+    one === 'any' ? mayBeAny : one !== 'endpoint' || endpoints.length > 0,
+  );
+  const [target, setTarget] = useState(choices[0]);
   const [chosen, setChosen] = useState('');
   const [callbackUrl, setCallbackUrl] = useState('');
   const [since, setSince] = useState('');
@@ -25,7 +52,6 @@ export function RedeliveryForm({ onClose }: { onClose: () => void }) {
   const from = momentOf(since);
   const to = momentOf(until);
   const endpointId = chosen === '' ? endpoints[0]?.endpoint_id : chosen;
-  const choices = TARGETS.filter((one) => one !== 'endpoint' || endpoints.length > 0);
   const form = useForm<'target' | 'endpoint_id' | 'callback_url' | 'since' | 'until'>({
     labels: {
       target: text.target,
@@ -43,7 +69,7 @@ export function RedeliveryForm({ onClose }: { onClose: () => void }) {
       return [];
     },
     save: async () => {
-      await api.deliveries.redeliverDeadLetters({
+      await start({
         ...(target === 'endpoint' && endpointId !== undefined && { endpoint_id: endpointId }),
         ...(target === 'callback_url' && { callback_url: callbackUrl.trim() }),
         ...(from !== null && { since: from }),
@@ -55,8 +81,8 @@ export function RedeliveryForm({ onClose }: { onClose: () => void }) {
     },
   });
   return (
-    <FormDialog title={text.redeliverTitle} form={form} action={text.redeliverMany} onClose={onClose}>
-      <p className="muted">{text.replayHint}</p>
+    <FormDialog title={title} form={form} action={action} onClose={onClose}>
+      <p className="muted">{hint}</p>
       <FieldGroup {...form.field('target')} label={text.target}>
         {choices.map((one) => (
           <Choice
