@@ -1,4 +1,5 @@
-// Short messages about what has happened, which screen readers announce. Errors stay until they are dismissed.
+// Short messages about what has happened, which screen readers announce. Errors stay until they are dismissed; of the others only
+// the last one is shown.
 
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from 'react';
 import { useShared } from '../i18n/messages.tsx';
@@ -33,7 +34,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
     (text, tone = 'green') => {
       lastId += 1;
       const id = lastId;
-      setToasts((all) => [...all, { id, tone, text }].slice(-MOST));
+      setToasts((all) => [...all.filter((one) => one.tone === 'red'), { id, tone, text }].slice(-MOST));
       if (tone !== 'red') setTimeout(() => remove(id), SHOWN_FOR);
     },
     [remove],
