@@ -10,12 +10,14 @@ const pages = pagesOfFile({ webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 async function createTasks(): Promise<void> {
   const { api, org } = pages;
-  await createTaskIn(api, org, 'completed', { domain: 'billing' });
-  await createTaskIn(api, org, 'completed', { domain: 'support' });
-  await createTaskIn(api, org, 'failed', { domain: 'support' });
-  await createTaskIn(api, org, 'submitted', { domain: 'billing' });
-  await createTaskIn(api, org, 'started', { domain: 'billing', sla: { urgency: 'critical' } });
-  await createTaskIn(api, org, 'queued', { domain: 'insurance_claims', sla: { urgency: 'high' } });
+  await Promise.all([
+    createTaskIn(api, org, 'completed', { domain: 'billing' }),
+    createTaskIn(api, org, 'completed', { domain: 'support' }),
+    createTaskIn(api, org, 'failed', { domain: 'support' }),
+    createTaskIn(api, org, 'submitted', { domain: 'billing' }),
+    createTaskIn(api, org, 'started', { domain: 'billing', sla: { urgency: 'critical' } }),
+    createTaskIn(api, org, 'queued', { domain: 'insurance_claims', sla: { urgency: 'high' } }),
+  ]);
 }
 
 describe.skipIf(!hasBrowser)('the overview', { timeout: 120_000 }, () => {

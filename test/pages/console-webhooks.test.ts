@@ -50,6 +50,10 @@ describe.skipIf(!hasBrowser)('webhooks', { timeout: 180_000 }, () => {
 
     isBroken = true;
     await client.post('/v1/tasks', taskBody({ title: 'Lost' }));
+    const state = () => client.get<ListPage<WebhookEndpoint>>('/v1/webhook-endpoints');
+    await expect.poll(async () => (await state()).data[0]?.failing_since, SOON).toEqual(expect.any(String));
+    // The page asks again from time to time. That it does is seen above.
+    await page.reload();
     const failed = page.locator('summary', { hasText: 'task.created' }).filter({ hasText: 'Given up' });
     await failed.click();
     await page.locator('details[open]').getByText('out of <b>disk</b>').waitFor();
