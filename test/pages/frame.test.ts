@@ -36,7 +36,7 @@ async function compressedSize(path: string): Promise<number> {
   });
 }
 
-describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
+describe('the pages', { timeout: 60_000 }, () => {
   it.each(['/work', '/work/', '/work/tasks/x', '/console', '/console/tasks?status=queued'])(
     'serves an entry for %s under the strict policy',
     async (path) => {
@@ -82,7 +82,7 @@ describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
     expect(bytes).toBeLessThanOrEqual(120_000);
   });
 
-  it.each([
+  it.skipIf(!hasBrowser).each([
     ['/work/sign-in', 'Sign in'],
     ['/console/sign-in', 'Sign in to the console'],
   ])('shows %s without a fault', async (path, title) => {
@@ -91,7 +91,7 @@ describe.skipIf(!hasBrowser)('the pages', { timeout: 60_000 }, () => {
     await expectAccessibleAtBothWidths(opened, `sign-in${path.split('/')[1]}`);
   });
 
-  it('names the field that is missing, in the language of the browser', async () => {
+  it.skipIf(!hasBrowser)('names the field that is missing, in the language of the browser', async () => {
     const { page } = await pages.open('/work/sign-in', { locale: 'de-DE' });
     await page.getByRole('button', { name: 'Anmelden' }).click();
     const summary = page.getByRole('alert');

@@ -1,11 +1,12 @@
 // The Chromium of the tests: one process for all test files that a worker of Vitest runs.
-import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContext, chromium } from 'playwright-core';
+import { inject } from 'vitest';
+import type {} from './global-setup.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
+const CHROMIUM = inject('chromium');
 
 /** Whether browser tests can run here. */
-export const hasBrowser = existsSync(CHROMIUM);
+export const hasBrowser = CHROMIUM !== '';
 
 export const PHONE = 390;
 export const DESKTOP = 1280;

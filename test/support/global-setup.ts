@@ -1,5 +1,5 @@
-// Runs once before and after the suite: compiles the sources, which tests start as processes, and starts a private Redis
-// in a temporary folder, whose URL every test file receives. Tests write to Redis, so they never use REDIS_URL.
+// Runs once before and after the suite: compiles the sources, which tests start as processes, finds a Chromium, and starts a
+// private Redis in a temporary folder, whose URL every test file receives. Tests write to Redis, so they never use REDIS_URL.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,8 @@ import { startEmbeddedRedis } from '../../src/runtime/embedded-redis.ts';
 declare module 'vitest' {
   interface ProvidedContext {
     redisUrl: string;
+    /** Program of the browser; empty for none. */
+    chromium: string;
   }
 }
 
@@ -20,8 +22,18 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-test-'));
   const redis = await startEmbeddedRedis({ dir });
   project.provide('redisUrl', redis.url);
+  project.provide('chromium', await findChromium());
   return async () => {
     await redis.stop();
     await rm(dir, { recursive: true, force: true });
   };
+}
+
+async function findChromium(): Promise<string> {
+  try {
+    return (await promisify(execFile)('script/find-chromium')).stdout.trim();
+  } catch (error) {
+    console.warn(String((error as { stderr?: string }).stderr).trim());
+    return '';
+  }
 }
