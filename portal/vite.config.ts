@@ -35,9 +35,32 @@ function compressed(): Plugin {
   };
 }
 
+/**
+ * Leaves out of the SDK's generated client what the pages never use: what is said of credentials and headers, since a cookie is
+ * the credential, and the client that the generator makes besides ours.
+ */
+function slimClient(): Plugin {
+  return {
+    name: 'slim-client',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.endsWith('/generated/client.ts')) return null;
+      const [used = ''] = code.split('\nexport const client = ');
+      return used
+        .replaceAll(/, responseHeaders: \[[^\]]*\]/g, '')
+        .replaceAll(/ tags: \[[^\]]*\],/g, '')
+        .replaceAll(/, security: \[(\[[^\]]*\](, )?)*\]/g, '');
+    },
+  };
+}
+
+/** What both apps need before they show anything: one file, since six requests at a time are all that HTTP/1.1 has. */
+const CORE =
+  /node_modules\/(react|react-dom|scheduler|@tanstack|wouter|regexparam|mitt|use-sync-external-store|eventsource-parser)\/|packages\/sdk\/|src\/shared\/(start-app|api|time|i18n\/[a-z]+\.tsx?|markdown\/markdown|ui\/(?!secret|confirm|form-dialog|countdown))/;
+
 export default defineConfig({
   root: FOLDER,
-  plugins: [react(), compressed()],
+  plugins: [slimClient(), react(), compressed()],
   // The SDK is compiled from its sources, as everything here.
   // React of this workspace, also for packages that are installed beside another version.
   resolve: {
@@ -51,6 +74,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+    // The server reads which files a language needs; see src/api/pages.
+    manifest: 'manifest.json',
     rolldownOptions: {
       input: {
         work: entry('work.html'),
@@ -58,6 +83,7 @@ export default defineConfig({
         [SERVICE_WORKER]: entry('src/service-worker/service-worker.ts'),
       },
       output: {
+        codeSplitting: { groups: [{ name: 'core', test: CORE }] },
         // Its address is fixed, and says for which pages it works.
         entryFileNames: ({ name }) => (name === SERVICE_WORKER ? '[name].js' : 'assets/[name]-[hash].js'),
       },

@@ -3,7 +3,9 @@ import { request } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { hasBrowser, PHONE } from '../support/chromium.ts';
-import { expectAccessibleAtBothWidths, pagesOfFile } from '../support/pages.ts';
+import { cookiesOf, expectAccessibleAtBothWidths, pagesOfFile } from '../support/pages.ts';
+import { WebPage } from '../support/web-page.ts';
+import { createTestWorker } from '../support/workers.ts';
 
 const pages = pagesOfFile();
 
@@ -75,11 +77,52 @@ describe('the pages', { timeout: 60_000 }, () => {
     expect((await pages.api.client(null).request('GET', '/')).outcome).toBe('404 not_found');
   });
 
-  it.each(['/work', '/console'])('loads at most 120 kB for %s', async (path) => {
-    const sizes = await Promise.all((await firstLoad(path)).map(compressedSize));
-    const bytes = sizes.reduce((sum, size) => sum + size, 0);
-    expect(bytes).toBeGreaterThan(50_000);
-    expect(bytes).toBeLessThanOrEqual(120_000);
+  it.each(['/work', '/console'])(
+    'loads at most 116 kB for %s, in no more files than requests at a time',
+    async (path) => {
+      const files = await firstLoad(path);
+      expect(files.length).toBeLessThanOrEqual(6);
+      const sizes = await Promise.all(files.map(compressedSize));
+      const bytes = sizes.reduce((sum, size) => sum + size, 0);
+      expect(bytes).toBeGreaterThan(50_000);
+      expect(bytes).toBeLessThanOrEqual(116_000);
+    },
+  );
+
+  it('names the messages of the language, and for signed-in workers what the first page shows', async () => {
+    const linkOf = async (path: string, headers: Record<string, string>) => {
+      const response = await fetch(pages.api.url + path, { headers });
+      expect(response.headers.get('vary')).toContain('Accept-Language, Cookie');
+      return response.headers.get('link') ?? '';
+    };
+    const filesIn = (link: string) => [...link.matchAll(/<(\/assets\/[^>]+)>; rel=modulepreload/g)];
+    const english = filesIn(await linkOf('/work', { 'accept-language': 'fr, en;q=0.5' }));
+    const german = filesIn(await linkOf('/work', { 'accept-language': 'de-AT' }));
+    expect([english.length, german.length]).toEqual([2, 2]);
+    expect(english).not.toEqual(german);
+    for (const [, file] of [...english, ...german])
+      expect((await fetch(pages.api.url + file)).status).toBe(200);
+    const signedIn = { cookie: '__Host-biolayer-worker=x' };
+    expect(await linkOf('/work', signedIn)).toContain('</v1/worker/offers>; rel=preload; as=fetch');
+    for (const [path, headers] of [
+      ['/work', {}],
+      ['/work/sign-in', signedIn],
+      ['/console', signedIn],
+    ] as const)
+      expect(await linkOf(path, headers)).not.toContain('as=fetch');
+  });
+
+  it('asks once for what is named', async () => {
+    const person = await createTestWorker(pages.api, pages.org.client, { availability: 'away' });
+    const web = new WebPage(pages.api);
+    await web.request('POST', '/v1/worker/session', { body: { token: person.client.credential } });
+    const { page } = await pages.open('/work', { cookies: cookiesOf(web) });
+    await page.getByRole('button', { name: 'Go available' }).waitFor();
+    const asked = (await page.evaluate(
+      'performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)',
+    )) as string[];
+    const named = ['/v1/worker', '/v1/worker/offers', '/v1/worker/session', '/v1/worker/tasks'];
+    expect(asked.filter((path) => named.includes(path)).sort()).toEqual(named);
   });
 
   it.skipIf(!hasBrowser).each([

@@ -8,6 +8,7 @@ import sirv from 'sirv';
 import type { Admission } from '../access/admission.ts';
 import { ApiError } from '../http/problem.ts';
 import { handleOtherMethod } from '../http/router.ts';
+import { Preloads } from './preloads.ts';
 
 const BUILT = fileURLToPath(new URL('portal/dist/', import.meta.resolve('#package')));
 
@@ -44,6 +45,7 @@ const APPS: Readonly<Record<string, string>> = { work: 'work.html', console: 'co
 export function pages(admission: Admission): Middleware {
   const entries = new Map<string, string>();
   const files = existsSync(BUILT) ? sirv(BUILT, { etag: true, gzip: true, brotli: true, setHeaders }) : null;
+  const preloads = files === null ? null : new Preloads(BUILT);
   return (ctx, next) => {
     const { path } = ctx;
     if (path === '/' && ctx.method === 'GET' && ctx.get('Accept').includes('text/html')) {
@@ -60,11 +62,13 @@ export function pages(admission: Admission): Middleware {
       admission.countAnonymous(ctx);
       return handleOtherMethod(ctx, ['GET']);
     }
-    if (files === null)
+    if (files === null || preloads === null)
       throw new ApiError('unavailable', 'The pages have not been built. Run script/build, then restart.');
     ctx.set('Content-Security-Policy', CSP);
     if (isFile) return sendFile(ctx, files, next);
     admission.countAnonymous(ctx);
+    ctx.set('Link', preloads.linkOf(ctx, entry as string));
+    ctx.vary('Accept-Language, Cookie');
     sendEntry(ctx, entries, entry as string);
   };
 }

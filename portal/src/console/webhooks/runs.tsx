@@ -81,8 +81,10 @@ export function RunItem({
         <Counts run={run} />
       </p>
       <p className="small muted">
-        {text.range(format.dateTime(run.since), format.dateTime(run.until))} ·{' '}
-        {format.relative(run.created_at)}
+        {Date.parse(run.since) > 0
+          ? text.range(format.dateTime(run.since), format.dateTime(run.until))
+          : text.rangeUntil(format.dateTime(run.until))}{' '}
+        · {format.relative(run.created_at)}
       </p>
     </div>
   );

@@ -32,21 +32,38 @@ const UNITS: readonly [unit: 'day' | 'hour' | 'minute' | 'second', ms: number][]
   ['second', SECOND],
 ];
 
+/** Remembers what `make` returns for a key. A formatter takes most of a millisecond to make, on a phone several. */
+function remembered<Value>(make: (key: string) => Value): (key: string) => Value {
+  const known = new Map<string, Value>();
+  return (key) => {
+    const value = known.get(key) ?? make(key);
+    known.set(key, value);
+    return value;
+  };
+}
+
+const rulesOf = remembered((language) => new Intl.PluralRules(language));
+const relativeOf = remembered((language) => new Intl.RelativeTimeFormat(language, { numeric: 'auto' }));
+const numbersOf = remembered((language) => new Intl.NumberFormat(language));
+
+const DATES: Readonly<Record<string, Intl.DateTimeFormatOptions>> = {
+  dateTime: { dateStyle: 'medium', timeStyle: 'short' },
+  date: { dateStyle: 'medium' },
+  time: { timeStyle: 'short' },
+};
+
 export function formatOf(language: string): Format {
-  const dateTime = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
-  const date = new Intl.DateTimeFormat(language, { dateStyle: 'medium' });
-  const time = new Intl.DateTimeFormat(language, { timeStyle: 'short' });
-  const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
-  const percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 0 });
-  const plain = new Intl.NumberFormat(language);
-  const list = new Intl.ListFormat(language);
-  const unit = (value: number, name: string) =>
-    new Intl.NumberFormat(language, {
-      style: 'unit',
-      unit: name,
-      unitDisplay: 'short',
-      maximumFractionDigits: 1,
-    }).format(value);
+  const dates = remembered((name) => new Intl.DateTimeFormat(language, DATES[name]));
+  const units = remembered(
+    (unit) =>
+      new Intl.NumberFormat(language, {
+        style: 'unit',
+        unit,
+        unitDisplay: 'short',
+        maximumFractionDigits: 1,
+      }),
+  );
+  const unit = (value: number, name: string) => units(name).format(value);
   const duration = (ms: number) => {
     const at = UNITS.findIndex(([, size]) => ms >= size);
     if (at < 0) return unit(0, 'second');
@@ -61,21 +78,22 @@ export function formatOf(language: string): Format {
   };
   return {
     number: (value, options) =>
-      options === undefined ? plain.format(value) : new Intl.NumberFormat(language, options).format(value),
-    percent: (share) => percent.format(share),
+      (options === undefined ? numbersOf(language) : new Intl.NumberFormat(language, options)).format(value),
+    percent: (share) =>
+      new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 0 }).format(share),
     bytes: (bytes) =>
       bytes < 1000
         ? unit(bytes, 'byte')
         : bytes < 1_000_000
           ? unit(bytes / 1000, 'kilobyte')
           : unit(bytes / 1_000_000, 'megabyte'),
-    dateTime: (at) => dateTime.format(new Date(at)),
-    date: (at) => date.format(new Date(at)),
-    time: (at) => time.format(new Date(at)),
+    dateTime: (at) => dates('dateTime').format(new Date(at)),
+    date: (at) => dates('date').format(new Date(at)),
+    time: (at) => dates('time').format(new Date(at)),
     relative: (at) => {
       const difference = new Date(at).getTime() - serverNow();
       const [name, size] = UNITS.find(([, ms]) => Math.abs(difference) >= ms) ?? ['second', SECOND];
-      return relative.format(Math.round(difference / size), name);
+      return relativeOf(language).format(Math.round(difference / size), name);
     },
     countdown: (ms) => {
       if (ms >= HOUR) return duration(ms);
@@ -83,7 +101,7 @@ export function formatOf(language: string): Format {
       return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
     },
     duration,
-    list: (items) => list.format(items),
+    list: (items) => new Intl.ListFormat(language).format(items),
   };
 }
 
@@ -95,7 +113,8 @@ export function plural(
   language: string,
   forms: Partial<Record<Intl.LDMLPluralRule, string>> & { other: string },
 ): (count: number) => string {
-  const rules = new Intl.PluralRules(language);
-  const numbers = new Intl.NumberFormat(language);
-  return (count) => (forms[rules.select(count)] ?? forms.other).replaceAll('#', numbers.format(count));
+  return (count) => {
+    const form = forms[rulesOf(language).select(count)] ?? forms.other;
+    return form.replaceAll('#', numbersOf(language).format(count));
+  };
 }

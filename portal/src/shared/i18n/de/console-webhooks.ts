@@ -154,6 +154,7 @@ export const consoleWebhooks: typeof english = {
     endpoint_deleted: 'der Endpunkt wurde entfernt',
   },
   range: (from, to) => `${from} bis ${to}`,
+  rangeUntil: (to) => `Alles bis ${to}`,
   progress: 'Fortschritt',
   counts: (examined, sent, succeeded, failed) =>
     `${examined} geprüft · ${sent} gesendet · ${succeeded} zugestellt · ${failed} gescheitert`,

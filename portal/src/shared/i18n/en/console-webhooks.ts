@@ -136,6 +136,7 @@ export const consoleWebhooks = {
     endpoint_deleted: 'the endpoint was removed',
   },
   range: (from: string, to: string) => `${from} to ${to}`,
+  rangeUntil: (to: string) => `All until ${to}`,
   progress: 'Progress',
   counts: (examined: string, sent: string, succeeded: string, failed: string) =>
     `${examined} examined · ${sent} sent · ${succeeded} delivered · ${failed} failed`,
