@@ -2,9 +2,11 @@
 // statistics, on connections that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
+import type { WorkerOptions } from 'bullmq';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
+import type { Hold } from '../queues/redis-time.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
@@ -31,6 +33,7 @@ import { Sweeper } from './sweeper.ts';
 import { runSlaJob } from './timers.ts';
 import { WebhookProcessor } from './webhooks/deliver.ts';
 import { WebhookSender } from './webhooks/sender.ts';
+import { WriteGate } from './write-gate.ts';
 
 export interface ProcessorOptions {
   redisUrl: string;
@@ -146,22 +149,29 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
   // For a delivery whose record cannot be read: its due time is put off, and the sweeper adds a job then.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
+  const gate = new WriteGate(db);
   const runners: Record<QueueName, RunUnread> = metrics.measured({
-    lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>
-      runLifecycleJob({ db, queues, schemas }, read, job, token),
+    lifecycle: gate.held(
+      guardJobs(db, 'lifecycle', (read, job, token) =>
+        runLifecycleJob({ db, queues, schemas }, read, job, token),
+      ),
     ),
-    sla: guardJobs(db, 'sla', ({ data }, job, token) => runSlaJob({ db, queues, schemas }, data, job, token)),
-    webhooks: guardJobs(db, 'webhooks', deliver, putOff),
-    retries: guardJobs(db, 'retries', deliver, putOff),
-    bulk: guardJobs(db, 'bulk', ({ data }, job, token) => runBulkActionJob(db, data, job, token)),
-    notifications: guardJobs(
-      db,
-      'notifications',
-      ({ data }, job, token) => notifications.run(data, job, token),
-      ({ data }) => putOffNotice(db, data),
+    sla: gate.held(
+      guardJobs(db, 'sla', ({ data }, job, token) => runSlaJob({ db, queues, schemas }, data, job, token)),
+    ),
+    webhooks: gate.held(guardJobs(db, 'webhooks', deliver, putOff)),
+    retries: gate.held(guardJobs(db, 'retries', deliver, putOff)),
+    bulk: gate.held(guardJobs(db, 'bulk', ({ data }, job, token) => runBulkActionJob(db, data, job, token))),
+    notifications: gate.held(
+      guardJobs(
+        db,
+        'notifications',
+        ({ data }, job, token) => notifications.run(data, job, token),
+        ({ data }) => putOffNotice(db, data),
+      ),
     ),
   });
-  const { concurrency } = options;
+  const { concurrency, jobLock } = options;
   const atOnce: Record<QueueName, number> = {
     lifecycle: concurrency,
     sla: concurrency,
@@ -171,8 +181,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     notifications: noticeConcurrency,
   };
   const workers = QUEUES.map((name) => {
-    const lockDuration = options.jobLock ?? LOCK[name];
-    const worker = new TolerantWorker(() => clock.now(), name, runners[name], {
+    const lockDuration = jobLock ?? LOCK[name];
+    const options: WorkerOptions = {
       connection: redis,
       prefix: queuePrefix(prefix),
       concurrency: atOnce[name],
@@ -181,7 +191,9 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       // A job is repeated however often the process that runs it is killed.
       maxStalledCount: 1000,
       settings: { backoffStrategy: backoff },
-    });
+    };
+    const hold: Hold = (run) => gate.pass(run);
+    const worker = new TolerantWorker(() => clock.now(), name, runners[name], options, hold);
     worker.on('error', outages.onError);
     worker.on('failed', (job, error) => {
       log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');
@@ -217,6 +229,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     metrics,
     async close() {
       webhooks.close();
+      gate.close();
       await Promise.all([
         sweeper.close(),
         scheduler.close(),

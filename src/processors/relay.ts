@@ -19,6 +19,7 @@ import { moveOutboxEntry, newerEntries, releaseNewer } from '../store/maintenanc
 import type { Db } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
 import { concernsOneItem, UnreadableRecord } from '../store/redis/unreadable.ts';
+import { writeProbe } from '../store/redis/write-probe.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import type { AddJobs } from './local-jobs.ts';
 import { BATCH, type Entries, OutboxStreams } from './outbox-streams.ts';
@@ -31,6 +32,11 @@ interface Readable {
   key: string;
   id: string;
   entry: OutboxEntry;
+}
+
+/** The pause before the next try, ms. */
+function longer(pause: number): number {
+  return Math.min(1000, pause * 2 + 50);
 }
 
 export class Relay {
@@ -90,9 +96,15 @@ export class Relay {
   async #run(): Promise<void> {
     let claimAt = performance.now();
     let pause = 0;
+    const whyNotWritable = writeProbe(this.#db);
     while (!this.#closing) {
       try {
         if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+        // One small write instead of a batch of jobs that a full Redis refuses one by one.
+        if (pause > 0 && (await whyNotWritable()) !== null) {
+          pause = longer(pause);
+          continue;
+        }
         if (this.#streams.takeMayHavePending()) await this.#relayPending();
         if (performance.now() >= claimAt) {
           claimAt = performance.now() + this.#abandonedAfter / 2;
@@ -105,7 +117,7 @@ export class Relay {
         if (this.#closing) return;
         this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
         this.#streams.expectPending();
-        pause = Math.min(1000, pause * 2 + 50);
+        pause = longer(pause);
         // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
         if (/NOGROUP|WRONGTYPE/.test(String(error))) await this.#streams.open().catch(() => undefined);
       }

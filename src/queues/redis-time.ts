@@ -27,8 +27,14 @@ const TIME_AT: Readonly<Record<string, number>> = {
 
 type Backend = ReturnType<typeof createRedisBackend>;
 
-/** A BullMQ backend, for queues and workers, that uses `now` as the current time. */
-export function backendBy(now: Now): BackendFactory<Backend> {
+/** Carries out a command; when Redis refuses it, it may wait and repeat it. */
+export type Hold = <R>(run: () => Promise<R>) => Promise<R>;
+
+/**
+ * A BullMQ backend, for queues and workers, that uses `now` as the current time.
+ * @param hold carries out the commands of `TIME_AT`: BullMQ itself repeats a refused fetch at once.
+ */
+export function backendBy(now: Now, hold: Hold = (run) => run()): BackendFactory<Backend> {
   return (...args) => {
     const backend = createRedisBackend(...args);
     const execCommand = backend.execCommand.bind(backend);
@@ -37,7 +43,7 @@ export function backendBy(now: Now): BackendFactory<Backend> {
       if (at === undefined) return execCommand(client, name, given);
       if (typeof given[at] !== 'number')
         throw new Error(`BullMQ calls ${name} with other arguments than in 6.7.0`);
-      return execCommand(client, name, given.with(at, now()));
+      return hold(() => execCommand(client, name, given.with(at, now())));
     };
     const waitForJob = backend.waitForJob.bind(backend);
     backend.waitForJob = async (seconds) => {
@@ -53,8 +59,8 @@ export function backendBy(now: Now): BackendFactory<Backend> {
 export class TimedWorker extends Worker {
   readonly #now: Now;
 
-  constructor(now: Now, name: string, processor: Processor, options: WorkerOptions) {
-    super(name, processor, options, backendBy(now));
+  constructor(now: Now, name: string, processor: Processor, options: WorkerOptions, hold?: Hold) {
+    super(name, processor, options, backendBy(now, hold));
     this.#now = now;
   }
 
