@@ -81,6 +81,8 @@ export interface Config {
   readonly metrics: { readonly host: string; readonly port: number | undefined };
   /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
+  /** Percentage of Redis' `maxmemory` from which creates are refused. */
+  readonly memoryHighWater: number;
   /** A webhook endpoint whose deliveries have all failed for this many hours is disabled. */
   readonly webhookDisableAfterHours: number;
 }
@@ -103,6 +105,9 @@ export const QUOTAS = {
 
 /** Default connection limits. One address gets a tenth, because many clients may share it. */
 export const CONNECTIONS = { all: 20_000, address: 2000 } as const;
+
+/** Default percentage of Redis' memory from which creates are refused: the rest is for what finishes work. */
+export const MEMORY_HIGH_WATER = 85;
 
 /** All faults of the environment, one line each. */
 export class ConfigError extends Error {
@@ -174,6 +179,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       port: read('METRICS_PORT', asInteger(0, 65_535), undefined),
     },
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
+    memoryHighWater: read('MEMORY_HIGH_WATER', asInteger(10, 99), MEMORY_HIGH_WATER),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };
 

@@ -51,6 +51,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     corsOrigins,
     quotas,
     storageQuotas,
+    memoryHighWater: config.memoryHighWater,
     inFlight,
     mail: config.mail,
     // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.

@@ -87,6 +87,7 @@ describe('defaults', () => {
       dataDir: '.data',
       metrics: { host: '127.0.0.1', port: undefined },
       workerConcurrency: 50,
+      memoryHighWater: 85,
       webhookDisableAfterHours: 120,
     };
     expect(loadConfig({}, 'server')).toEqual(expected);
@@ -124,6 +125,7 @@ it('reads every variable', () => {
       WORKER_CONCURRENCY: '7',
       METRICS_HOST: '0.0.0.0',
       METRICS_PORT: '9464',
+      MEMORY_HIGH_WATER: '70',
       WEBHOOK_DISABLE_AFTER_HOURS: '24',
     },
     'web',
@@ -131,6 +133,7 @@ it('reads every variable', () => {
   expect(config).toMatchObject({
     redisUrl: CONNECTED.REDIS_URL,
     metrics: { host: '0.0.0.0', port: 9464 },
+    memoryHighWater: 70,
     secretsKey: KEY,
     secretsKeyPrevious: Buffer.alloc(32, 8).toString('base64'),
     host: '0.0.0.0',

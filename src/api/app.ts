@@ -98,7 +98,7 @@ export function createApp(options: AppOptions): Koa {
     },
   };
   const router = newRouter();
-  const metrics = createMetrics(given.db, queues);
+  const metrics = createMetrics(given.db, queues, given.memory);
   router.get('/metrics', async (ctx) => {
     await authenticator.admit(ctx, { kind: 'operator' });
     const { type, text } = await metrics.scrape();
@@ -122,7 +122,7 @@ export function createApp(options: AppOptions): Koa {
       closing,
     }),
   );
-  addOpenRoutes(router, given.db, admission, openApi(ROUTES, version, publicUrl), (ctx) =>
+  addOpenRoutes(router, given, admission, openApi(ROUTES, version, publicUrl), (ctx) =>
     cookies.originOf(ctx),
   );
 

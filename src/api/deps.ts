@@ -6,6 +6,7 @@ import type { AddressPolicy } from '../state/webhooks/callback-url.ts';
 import type { EvidenceFiles } from '../store/evidence/files.ts';
 import type { PasswordCost } from '../store/identity/passwords.ts';
 import type { Db } from '../store/redis/connection.ts';
+import type { MemoryWatch } from '../store/redis/memory-watch.ts';
 import type { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import type { DefaultQuotas } from './access/admission.ts';
@@ -15,6 +16,7 @@ import type { FeedTails } from './streams/feed-tails.ts';
 
 export interface ApiDeps {
   db: Db;
+  memory: MemoryWatch;
   changes: Changes;
   /** Limits of bytes and streams that concurrent requests hold. */
   inFlight: InFlight;

@@ -52,6 +52,7 @@ export function routeMiddleware(
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     lowerCaseIds(params, route.params);
     const query = readQuery(ctx, route.query, checkQuery);
+    if (route.adds && deps.memory.isHigh) throw storageFull();
     const release = reserveBodyBytes(ctx, route, deps, principal);
     try {
       await runRequest(ctx, authorization, params, query);
@@ -131,6 +132,13 @@ export function routeMiddleware(
       await received?.release();
     }
   }
+}
+
+/** What finishes work is still taken, in the room above the mark. */
+function storageFull(): ApiError {
+  const detail =
+    'The storage is almost full, so nothing can be added now. Work that exists goes on. Try again later.';
+  return new ApiError('unavailable', detail, { headers: { 'Retry-After': '30' } });
 }
 
 /** Counts the bytes of the body, before they are read, until the request ends. @throws ApiError 429 or 503 */

@@ -166,6 +166,8 @@ export interface RouteDefinition<
   versioned?: true;
   /** Whether the response contains a credential whose permissions depend on those of the caller. */
   grants?: true;
+  /** Whether it adds records that stay: refused with 503 while the memory of Redis is above its high-water mark. */
+  adds?: true;
   /** Reads a body that is not JSON; instead of `body`. */
   reader?: BodyReader<
     PrincipalOf<A>,
@@ -210,6 +212,7 @@ export interface Route {
   bodyLimits?: BodyLimits;
   versioned?: true;
   grants?: true;
+  adds?: true;
   reader?: BodyReader;
   admit?(body: unknown, principal: Principal): void;
   rules?(body: unknown, context: RuleContext): Promise<FieldError[]>;

@@ -10,7 +10,7 @@ import { limitConnections } from '../api/access/connection-limit.ts';
 import type { InFlightOptions } from '../api/access/in-flight.ts';
 import { createApp } from '../api/app.ts';
 import { handleClientErrors } from '../api/http/client-error.ts';
-import { CONNECTIONS, type Config } from '../config.ts';
+import { CONNECTIONS, type Config, MEMORY_HIGH_WATER } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
 import { DEFAULT_STORAGE_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
@@ -21,6 +21,7 @@ import { sweepEvidence } from '../store/maintenance/evidence-sweep.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
@@ -87,6 +88,8 @@ export interface WebOptions {
   inFlight?: InFlightOptions;
   /** How much an org may store, where it differs from the defaults. */
   storageQuotas?: StorageQuotas;
+  /** Percentage of Redis' memory from which creates are refused; default 85. */
+  memoryHighWater?: number;
   /** Cost of a password hash; only tests set it. */
   passwordCost?: PasswordCost;
   /** Origin at which clients reach the API; `own` for the address it listens on, if that is loopback. Without it OAuth is off. */
@@ -124,6 +127,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
+  const { memoryHighWater = MEMORY_HIGH_WATER } = options;
+  const memory = new MemoryWatch(redis, memoryHighWater / 100, logMemory(log));
   const queues = new Queues(redis, prefix, () => clock.now());
   const schemas = new OutputSchemas();
   const closing = new AbortController();
@@ -151,6 +156,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   // Created after the port is known, because the API's own URL contains it.
   const app = createApp({
     db,
+    memory,
     changes: new Changes(subscriber, prefix),
     queues,
     schemas,
@@ -174,6 +180,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   server.on('request', app.callback());
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
   await clock.start();
+  await memory.start();
 
   // In the web process, because only it has access to the folder with the files.
   const sweep = setInterval(() => {
@@ -191,6 +198,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
       await closed;
       clearInterval(sweep);
       clock.stop();
+      memory.stop();
       await schemas.close();
       await queues.close();
       evidence.close();
@@ -198,6 +206,14 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
       redis.disconnect();
     },
   };
+}
+
+/** Logs when creates begin to be refused, and when they are taken again. */
+function logMemory(log: Logger): (event: MemoryEvent) => void {
+  return ({ isHigh, used, limit }) =>
+    isHigh
+      ? log.warn({ used, limit }, "Redis' memory is above its high-water mark, creates are refused")
+      : log.info({ used, limit }, "Redis' memory is below its high-water mark again");
 }
 
 /** The API's own URL, only on loopback: elsewhere the origin must be https, or tokens would be sent in plain text. */

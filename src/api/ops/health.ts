@@ -3,6 +3,7 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Db } from '../../store/redis/connection.ts';
+import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
 import { writeProbe } from '../../store/redis/write-probe.ts';
 import type { Admission } from '../access/admission.ts';
 import { withServer } from '../docs/openapi.ts';
@@ -15,7 +16,7 @@ import { ApiError } from '../http/problem.ts';
  */
 export function addOpenRoutes(
   router: Router,
-  db: Db,
+  { db, memory }: { db: Db; memory: MemoryWatch },
   admission: Admission,
   description: Record<string, unknown>,
   originOf: (ctx: Context) => string,
@@ -28,14 +29,20 @@ export function addOpenRoutes(
   router.get('/readyz', async (ctx) => {
     const reason = await whyNotWritable();
     if (reason !== null) throw new ApiError('unavailable', reason, { headers: { 'Retry-After': '2' } });
-    // Requests are served, but deadlines and expiries wait for the operator.
-    ctx.body = db.clock.isFrozen
-      ? {
-          status: 'degraded',
-          clock: 'held',
-          reason: "Redis' clock has jumped: deadlines and expiries are paused",
-        }
-      : { status: 'ok' };
+    // The process still serves requests: an operator must act, but no load balancer.
+    const reasons = [
+      ...(db.clock.isFrozen ? ["Redis' clock has jumped: deadlines and expiries are paused"] : []),
+      ...(memory.isHigh ? ["Redis' memory is above its high-water mark: creates are refused"] : []),
+    ];
+    ctx.body =
+      reasons.length === 0
+        ? { status: 'ok' }
+        : {
+            status: 'degraded',
+            ...(db.clock.isFrozen && { clock: 'held' }),
+            ...(memory.isHigh && { memory: 'high' }),
+            reason: reasons.join('; '),
+          };
   });
   router.get('/openapi.json', (ctx) => {
     admission.countAnonymous(ctx);

@@ -8,6 +8,7 @@ import type { Queues } from '../../queues/queues.ts';
 import { countSetAside } from '../../store/maintenance/dead-entries.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../store/redis/keys.ts';
+import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
 
 export interface Metrics {
   /** Measures every request; must be placed outside the error middleware. */
@@ -16,7 +17,7 @@ export interface Metrics {
   scrape(): Promise<{ type: string; text: string }>;
 }
 
-export function createMetrics(db: Db, queues: Queues): Metrics {
+export function createMetrics(db: Db, queues: Queues, memory: MemoryWatch): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const requests = new Histogram({
@@ -50,6 +51,30 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     registers: [registry],
     collect() {
       this.set(db.clock.isFrozen ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'biolayer_redis_memory_bytes',
+    help: 'Memory that Redis uses',
+    registers: [registry],
+    collect() {
+      if (memory.last !== null) this.set(memory.last.used);
+    },
+  });
+  new Gauge({
+    name: 'biolayer_redis_memory_limit_bytes',
+    help: 'maxmemory of Redis; 0 without a limit',
+    registers: [registry],
+    collect() {
+      if (memory.last !== null) this.set(memory.last.limit ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'biolayer_creates_refused',
+    help: "1 while creates are refused because Redis' memory is above its high-water mark",
+    registers: [registry],
+    collect() {
+      this.set(memory.isHigh ? 1 : 0);
     },
   });
   new Gauge({

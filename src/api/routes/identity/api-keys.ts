@@ -61,6 +61,7 @@ export const apiKeyRoutes = [
     path: '/v1/api-keys',
     access: scope('keys:write'),
     tag: 'API keys',
+    adds: true,
     operationId: 'createApiKey',
     summary: 'Create an API key',
     description:

@@ -93,6 +93,7 @@ export const issuerRoutes = [
     path: '/v1/issuers',
     access: liveScope('oauth:write'),
     tag: 'OAuth',
+    adds: true,
     operationId: 'createIssuer',
     summary: 'Register an issuer of access tokens',
     description: 'The org then accepts JWT access tokens of this issuer, with the permissions given here.',

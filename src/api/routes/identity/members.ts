@@ -49,6 +49,7 @@ export const memberRoutes = [
     path: '/v1/members',
     access: liveScope('members:write'),
     tag: 'Members',
+    adds: true,
     operationId: 'createMember',
     summary: 'Create a member',
     description:

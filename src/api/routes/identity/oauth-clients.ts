@@ -45,6 +45,7 @@ export const oauthClientRoutes = [
     path: '/v1/oauth-clients',
     access: liveScope('oauth:write'),
     tag: 'OAuth',
+    adds: true,
     operationId: 'createOAuthClient',
     summary: 'Create an OAuth client',
     description: 'A confidential client gets a secret, which is shown once, in this answer.',

@@ -39,6 +39,7 @@ export const taskBatchRoutes = [
     path: '/v1/tasks/batch',
     access: scope('tasks:create'),
     tag: 'Tasks',
+    adds: true,
     operationId: 'createTaskBatch',
     summary: 'Create up to 500 tasks',
     description:

@@ -70,6 +70,7 @@ export const taskTypeRoutes = [
     access: scope('types:write'),
     versioned: true,
     tag: 'Task types',
+    adds: true,
     operationId: 'saveTaskType',
     summary: 'Register or update a task type',
     description: 'Makes the first or the next version of a task type. Earlier versions stay as they are.',

@@ -34,6 +34,7 @@ export const taskRoutes = [
     path: '/v1/tasks',
     access: scope('tasks:create'),
     tag: 'Tasks',
+    adds: true,
     operationId: 'createTask',
     summary: 'Create a task',
     description:

@@ -39,6 +39,7 @@ export const endpointRoutes = [
     path: '/v1/webhook-endpoints',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
+    adds: true,
     operationId: 'createWebhookEndpoint',
     summary: 'Create a webhook endpoint',
     description:

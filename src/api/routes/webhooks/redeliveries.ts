@@ -39,6 +39,7 @@ export const redeliveryRoutes = [
     path: '/v1/dead-letters/redeliver',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
+    adds: true,
     operationId: 'redeliverDeadLetters',
     summary: 'Send many dead letters again',
     description:

@@ -40,6 +40,7 @@ export const replayRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
+    adds: true,
     operationId: 'startReplay',
     summary: 'Send past events to an endpoint again',
     description: 'Starts a replay of the events of a time range. An endpoint has one replay at a time.',

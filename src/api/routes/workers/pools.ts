@@ -73,6 +73,7 @@ export const poolRoutes = [
     path: '/v1/pools',
     access: scope('pools:write'),
     tag: 'Pools',
+    adds: true,
     operationId: 'createPool',
     summary: 'Create a pool',
     description: 'A pool is a group of workers with its own way of making offers.',

@@ -47,6 +47,7 @@ export const workerRoutes = [
     path: '/v1/workers',
     access: scope('workers:write'),
     tag: 'Workers',
+    adds: true,
     operationId: 'createWorker',
     summary: 'Create a worker',
     description: 'A worker is a person who takes tasks. Create a token for them to sign in with.',

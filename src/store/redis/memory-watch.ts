@@ -1,0 +1,89 @@
+// Watches the memory of Redis, so that what adds records can be refused before Redis refuses every write. The room above the
+// high-water mark is kept for what finishes work: submissions, deliveries, expiries.
+
+import type { Redis } from 'ioredis';
+
+/** Pause between two samples, ms. At the highest rate of creates, Redis grows by a few MB in that time. */
+const SAMPLE_EVERY_MS = 500;
+
+/** Memory must fall by this share of the limit below the mark before creates are taken again. */
+const RECOVERY = 0.02;
+
+interface MemorySample {
+  /** Bytes that Redis uses. */
+  used: number;
+  /** `maxmemory` in bytes; null when Redis has no limit. */
+  limit: number | null;
+}
+
+/** What changes when the memory crosses the mark. */
+export interface MemoryEvent extends MemorySample {
+  isHigh: boolean;
+}
+
+/** Used and available memory. @throws the client's error in an outage */
+async function sampleMemory(redis: Redis): Promise<MemorySample> {
+  const info = await redis.info('memory');
+  const limit = numberOf(info, 'maxmemory');
+  return { used: numberOf(info, 'used_memory'), limit: limit === 0 ? null : limit };
+}
+
+function numberOf(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+}
+
+/** Whether the memory is above the mark now. @param wasHigh whether it was at the sample before */
+function isAbove({ used, limit }: MemorySample, highWater: number, wasHigh: boolean): boolean {
+  return limit !== null && used >= limit * (wasHigh ? highWater - RECOVERY : highWater);
+}
+
+/** Samples the memory of Redis twice a second, from `start` to `stop`. */
+export class MemoryWatch {
+  readonly #redis: Redis;
+  readonly #highWater: number;
+  readonly #onChange: (event: MemoryEvent) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #isStopped = false;
+  #isHigh = false;
+  #last: MemorySample | null = null;
+
+  /** @param highWater share of `maxmemory`, 0 to 1 */
+  constructor(redis: Redis, highWater: number, onChange: (event: MemoryEvent) => void) {
+    this.#redis = redis;
+    this.#highWater = highWater;
+    this.#onChange = onChange;
+  }
+
+  /** Whether what adds records must be refused. Never, when Redis has no limit. */
+  get isHigh(): boolean {
+    return this.#isHigh;
+  }
+
+  /** The last sample; null before the first. */
+  get last(): MemorySample | null {
+    return this.#last;
+  }
+
+  /** Takes the first sample, and goes on. */
+  async start(): Promise<void> {
+    await this.#sample();
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => void this.start(), SAMPLE_EVERY_MS).unref();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  async #sample(): Promise<void> {
+    // In an outage the last sample stays: every request that needs Redis fails anyway.
+    const sample = await sampleMemory(this.#redis).catch(() => null);
+    if (sample === null) return;
+    this.#last = sample;
+    const isHigh = isAbove(sample, this.#highWater, this.#isHigh);
+    if (isHigh === this.#isHigh) return;
+    this.#isHigh = isHigh;
+    this.#onChange({ ...sample, isHigh });
+  }
+}
