@@ -11,6 +11,7 @@ import { RedisClock } from '../src/store/redis/clock.ts';
 import { commit } from '../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../src/store/redis/connection.ts';
 import { newId } from '../src/store/redis/ids.ts';
+import { readTopology } from '../src/store/redis/topology.ts';
 import { firstWaitingFor } from '../src/store/workers/candidates.ts';
 import { workerWrites } from '../src/store/workers/workers.ts';
 import { inTurns, type Measured } from './measures.ts';
@@ -43,7 +44,7 @@ export async function measureMatching(stage: BenchEnvironment, scale: number): P
 
 async function measureAt(stage: BenchEnvironment, scale: number): Promise<Record<string, Times>> {
   await stage.redis.flushall();
-  const redis = connect(stage.redisUrl, 'patient', () => undefined);
+  const redis = connect(readTopology(stage.redisUrl), 'patient', () => undefined);
   await whenReady(redis);
   const clock = new RedisClock(redis);
   await clock.sync();

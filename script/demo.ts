@@ -19,6 +19,7 @@ import { startWeb } from '../src/runtime/start-web.ts';
 import type { HistoryEntry } from '../src/state/tasks/event.ts';
 import { firstBroken } from '../src/state/tasks/history.ts';
 import { createSealer } from '../src/store/redis/sealing.ts';
+import { readTopology } from '../src/store/redis/topology.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -134,7 +135,7 @@ async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
   cleanups.push(() => redis.stop());
   const sealer = createSealer([randomBytes(32)]);
   const common = {
-    redisUrl: redis.url,
+    redis: readTopology(redis.url),
     prefix: 'bl',
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],

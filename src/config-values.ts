@@ -1,8 +1,10 @@
 // The parsers of the values of environment variables. Each throws a `Fault` that says what the value must be, and never
 // repeats a secret.
 
+import { readFileSync } from 'node:fs';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
+import { readTopology, type Topology, TopologyFault, type TopologyOptions } from './store/redis/topology.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -22,14 +24,25 @@ export function asInteger(min: number, max: number): (text: string) => number {
   };
 }
 
-export function asRedisUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') {
-    throw new Fault('must be a redis:// or rediss:// URL');
+/** The text of a file that the variable names. */
+export function asFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Fault(`names a file that cannot be read (${Reflect.get(Object(error), 'code')})`);
   }
-  if (url.hostname === '') throw new Fault('must name a host');
-  if (!/^(\/\d*)?$/.test(url.pathname)) throw new Fault('may have no path other than a database number');
-  return text;
+}
+
+/** A parser of `REDIS_URL`, with what other variables say. */
+export function asTopology(options: TopologyOptions): (text: string) => Topology {
+  return (text) => {
+    try {
+      return readTopology(text, options);
+    } catch (error) {
+      if (!(error instanceof TopologyFault)) throw error;
+      throw new Fault(error.message);
+    }
+  };
 }
 
 export function asSmtpUrl(text: string): string {

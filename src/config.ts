@@ -9,6 +9,7 @@ import {
   asBaseUrl,
   asContact,
   asCredential,
+  asFile,
   asInteger,
   asKey,
   asLogLevel,
@@ -17,10 +18,10 @@ import {
   asOrigin,
   asOrigins,
   asQuota,
-  asRedisUrl,
   asSmtpUrl,
   asText,
   asToken,
+  asTopology,
   Fault,
   type LogLevel,
 } from './config-values.ts';
@@ -32,6 +33,7 @@ import {
 } from './state/access/storage-quotas.ts';
 import type { Quota } from './state/access/token-bucket.ts';
 import { DISABLE_AFTER_HOURS } from './state/webhooks/endpoint.ts';
+import type { TlsFiles, Topology } from './store/redis/topology.ts';
 
 /** Where `npm start` serves the API unless configured otherwise. */
 export const DEFAULT_URL = 'http://127.0.0.1:3000';
@@ -42,12 +44,12 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The configuration of a process, validated. */
 export interface Config {
   /** Undefined for an embedded Redis, which only the `server` process can use. */
-  readonly redisUrl: string | undefined;
+  readonly redis: Topology | undefined;
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
   readonly operatorToken: string | undefined;
-  /** Base64 of the 32-byte key that encrypts stored secrets. Always set when `redisUrl` is. */
+  /** Base64 of the 32-byte key that encrypts stored secrets. Always set when `redis` is. */
   readonly secretsKey: string | undefined;
   /** The key before the last rotation: it only decrypts. */
   readonly secretsKeyPrevious: string | undefined;
@@ -89,7 +91,7 @@ export interface Config {
 
 /** The configuration of a process that needs an external Redis. */
 export interface ConnectedConfig extends Config {
-  readonly redisUrl: string;
+  readonly redis: Topology;
   readonly secretsKey: string;
 }
 
@@ -127,7 +129,9 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   const { faults, given, read } = reader(env);
   const isConnected = kind === 'web' || kind === 'worker';
   if (isConnected && !given('REDIS_URL')) {
-    faults.push(`REDIS_URL is required by the ${kind} process: redis://host:6379 or rediss://…`);
+    faults.push(
+      `REDIS_URL is required by the ${kind} process: redis://host:6379, rediss://… or redis+sentinel://…`,
+    );
   }
   if ((isConnected || given('REDIS_URL')) && !given('SECRETS_KEY')) {
     faults.push('SECRETS_KEY is required unless Redis is embedded: base64 of 32 random bytes');
@@ -139,9 +143,26 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     faults.push('MAIL_FROM is required with SMTP_URL: the sender, such as BioLayer <work@example.com>');
   }
 
+  const tls: TlsFiles = {
+    ca: read('REDIS_TLS_CA', asFile, undefined),
+    cert: read('REDIS_TLS_CERT', asFile, undefined),
+    key: read('REDIS_TLS_KEY', asFile, undefined),
+  };
+  if (!given('REDIS_TLS_CERT') !== !given('REDIS_TLS_KEY')) {
+    faults.push('REDIS_TLS_CERT and REDIS_TLS_KEY are required together: the client certificate and its key');
+  }
+  const usesTls = given('REDIS_URL')?.startsWith('rediss') ?? false;
+  for (const name of ['REDIS_TLS_CA', 'REDIS_TLS_CERT', 'REDIS_TLS_KEY'])
+    if (given(name) && !usesTls) faults.push(`${name} has no effect unless REDIS_URL begins with rediss`);
+  const topologyOptions = {
+    tls,
+    sentinelUsername: read('SENTINEL_USERNAME', asText, undefined),
+    sentinelPassword: read('SENTINEL_PASSWORD', asText, undefined),
+  };
+
   const dataDir = read('DATA_DIR', asText, '.data');
   const config: Config = {
-    redisUrl: read('REDIS_URL', asRedisUrl, undefined),
+    redis: read('REDIS_URL', asTopology(topologyOptions), undefined),
     host: read('HOST', asText, '127.0.0.1'),
     port: read('PORT', asInteger(0, 65_535), 3000),
     operatorToken: read('OPERATOR_TOKEN', asToken, undefined),

@@ -12,20 +12,21 @@ import { preflight } from './runtime/preflight.ts';
 import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
 import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
 import { asStartupFault } from './runtime/startup-fault.ts';
+import { readTopology } from './store/redis/topology.ts';
 
 await runProcess('server', (env) => loadConfig(env, 'server'), startAll);
 
 async function startAll(config: Config, log: Logger): Promise<void> {
   const { dataDir: dir } = config;
   const [embedded, own] = await asStartupFault(`DATA_DIR ${dir}`, async () => [
-    config.redisUrl === undefined ? await startEmbeddedRedis({ dir }) : null,
+    config.redis === undefined ? await startEmbeddedRedis({ dir }) : null,
     await embeddedSecrets(dir),
   ]);
-  const redisUrl = config.redisUrl ?? embedded?.url;
-  if (redisUrl === undefined) throw new Error('there is no Redis to connect to');
+  const redis = config.redis ?? (embedded === null ? undefined : readTopology(embedded.url));
+  if (redis === undefined) throw new Error('there is no Redis to connect to');
   const operatorToken = config.operatorToken ?? own.operatorToken;
   const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
-  await preflight({ redisUrl, sealer, lostKey: config.secretsKeyLost, log });
+  await preflight({ redis, sealer, lostKey: config.secretsKeyLost, log });
   const {
     webhookAllowedNetworks,
     trustedProxies,
@@ -41,7 +42,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
   } = config;
 
   const web = await startWeb({
-    redisUrl,
+    redis,
     host,
     port,
     sealer,
@@ -55,13 +56,13 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     inFlight,
     mail: config.mail,
     // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.
-    publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
+    publicUrl: config.publicUrl ?? (config.redis === undefined ? 'own' : undefined),
     evidenceStore,
     clientLimits: clientLimitsOf(config),
     log,
   });
   const processors = await startProcessors({
-    redisUrl,
+    redis,
     prefix: PREFIX,
     sealer,
     webhookAllowedNetworks,

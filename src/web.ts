@@ -9,7 +9,7 @@ await runProcess(
   (env) => loadConfig(env, 'web'),
   async (config, log) => {
     const sealer = sealerOf(config);
-    await preflight({ redisUrl: config.redisUrl, sealer, lostKey: config.secretsKeyLost, log });
+    await preflight({ redis: config.redis, sealer, lostKey: config.secretsKeyLost, log });
     const web = await startWeb({ ...config, clientLimits: clientLimitsOf(config), sealer, log });
     closeOnSignal(log, () => web.close());
     logReady(log, { url: web.url, port: web.port });

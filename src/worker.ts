@@ -11,11 +11,11 @@ await runProcess(
   'worker',
   (env) => loadConfig(env, 'worker'),
   async (config, log) => {
-    const { redisUrl } = config;
+    const { redis } = config;
     const sealer = sealerOf(config);
-    await preflight({ redisUrl, sealer, lostKey: config.secretsKeyLost, log });
+    await preflight({ redis, sealer, lostKey: config.secretsKeyLost, log });
     const processors = await startProcessors({
-      redisUrl,
+      redis,
       prefix: PREFIX,
       sealer,
       webhookAllowedNetworks: config.webhookAllowedNetworks,

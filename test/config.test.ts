@@ -1,4 +1,6 @@
 // Reading the configuration: valid values, defaults, and faults, which are reported together and without secrets.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
@@ -61,7 +63,7 @@ describe('limits of concurrent requests', () => {
 describe('defaults', () => {
   it('apply to a server with an empty environment', () => {
     const expected = {
-      redisUrl: undefined,
+      redis: undefined,
       host: '127.0.0.1',
       port: 3000,
       operatorToken: undefined,
@@ -131,7 +133,7 @@ it('reads every variable', () => {
     'web',
   );
   expect(config).toMatchObject({
-    redisUrl: CONNECTED.REDIS_URL,
+    redis: { kind: 'single', url: CONNECTED.REDIS_URL, tls: undefined },
     metrics: { host: '0.0.0.0', port: 9464 },
     memoryHighWater: 70,
     secretsKey: KEY,
@@ -168,6 +170,9 @@ it.each([
   ['REDIS_URL', 'http://localhost:6379'],
   ['REDIS_URL', 'redis://'],
   ['REDIS_URL', 'redis://localhost/db'],
+  ['REDIS_URL', 'redis+sentinel://localhost'],
+  ['REDIS_URL', 'redis+cluster://localhost'],
+
   ['PORT', '65536'],
   ['PORT', '-1'],
   ['PORT', '80.5'],
@@ -207,6 +212,36 @@ it('reports all faults at once, each on its own line of the message', () => {
     'TRUSTED_PROXIES',
   ]);
   expect(new ConfigError(faults).message.split('\n')).toEqual(faults);
+});
+
+describe('TLS and sentinels', () => {
+  const url = 'rediss+sentinel://sentinel.example/mymaster';
+
+  it('take the texts of the files, and the credentials of the sentinels', () => {
+    const file = fileURLToPath(import.meta.url);
+    const text = readFileSync(file, 'utf8');
+    const tls = { REDIS_TLS_CA: file, REDIS_TLS_CERT: file, REDIS_TLS_KEY: file };
+    const { redis } = loadConfig(
+      { ...CONNECTED, ...tls, REDIS_URL: url, SENTINEL_USERNAME: 'watch', SENTINEL_PASSWORD: 'guard' },
+      'web',
+    );
+    expect(redis).toMatchObject({
+      kind: 'sentinel',
+      tls: { ca: text, cert: text, key: text },
+      sentinelUsername: 'watch',
+      sentinelPassword: 'guard',
+    });
+  });
+
+  it('must fit together', () => {
+    const file = fileURLToPath(import.meta.url);
+    expect(faultsOf({ ...CONNECTED, REDIS_URL: url, REDIS_TLS_CERT: file })).toEqual([
+      expect.stringMatching(/^REDIS_TLS_CERT and REDIS_TLS_KEY are required together/),
+    ]);
+    expect(faultsOf({ ...CONNECTED, REDIS_TLS_CA: file })).toEqual([
+      'REDIS_TLS_CA has no effect unless REDIS_URL begins with rediss',
+    ]);
+  });
 });
 
 it('never repeats a secret', () => {

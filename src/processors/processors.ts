@@ -16,6 +16,7 @@ import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import type { Topology } from '../store/redis/topology.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
@@ -36,7 +37,7 @@ import { WebhookSender } from './webhooks/sender.ts';
 import { WriteGate } from './write-gate.ts';
 
 export interface ProcessorOptions {
-  redisUrl: string;
+  redis: Topology;
   prefix: string;
   sealer: Sealer;
   /** Networks beyond the public internet that webhooks may go to, CIDR. */
@@ -94,10 +95,10 @@ const DISABLE_AFTER_MS = DISABLE_AFTER_HOURS * 3600 * 1000;
 
 /** Starts all processors; resolves when they run. Waits while Redis is unavailable. */
 export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
-  const { redisUrl, prefix, log } = options;
+  const { prefix, log } = options;
   const outages = new OutageLog(log);
-  const redis = outages.watch(connect(redisUrl, 'patient', outages.onError));
-  const blocking = outages.watch(connect(redisUrl, 'patient', outages.onError));
+  const redis = outages.watch(connect(options.redis, 'patient', outages.onError));
+  const blocking = outages.watch(connect(options.redis, 'patient', outages.onError));
   await Promise.all([whenReady(redis), whenReady(blocking)]);
   const metrics = new ProcessorMetrics();
   metrics.watch(redis);

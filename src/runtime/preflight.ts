@@ -2,15 +2,16 @@
 // stored secrets.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import {
   forgetSealingKey,
   missingSealingKeys,
   registerSealingKey,
 } from '../store/maintenance/sealing-keys.ts';
 import { RedisClock } from '../store/redis/clock.ts';
-import { isUnavailable, refusalOf } from '../store/redis/connection.ts';
+import { connect, isUnavailable, refusalOf } from '../store/redis/connection.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import { describeTopology, type Topology } from '../store/redis/topology.ts';
 import { PREFIX } from './process.ts';
 import { checkRedis } from './redis-check.ts';
 import { StartupFault } from './startup-fault.ts';
@@ -19,8 +20,6 @@ import { StartupFault } from './startup-fault.ts';
 const REACH_LIMIT = 10_000;
 /** Delay between two tries, ms. */
 const PAUSE = 200;
-/** Time limit of a connection attempt and of a command, ms. */
-const ANSWER_LIMIT = 2000;
 
 interface Log {
   info(fields: object, message: string): void;
@@ -29,7 +28,7 @@ interface Log {
 
 /** What to check. */
 export interface PreflightOptions {
-  redisUrl: string;
+  redis: Topology;
   sealer: Sealer;
   /** Id of a sealing key that is lost for good. */
   lostKey: string | undefined;
@@ -40,15 +39,16 @@ export interface PreflightOptions {
 
 /** Resolves when the process may start. @throws StartupFault with the reason why it may not and the remedy. */
 export async function preflight(options: PreflightOptions): Promise<void> {
-  const { redisUrl, sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
-  const redis = await reach(redisUrl, reachLimit, log);
+  const { sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
+  const redis = await reach(options.redis, reachLimit, log);
   try {
     await checkRedis(redis, PREFIX, log);
     await checkSealingKeys(redis, sealer, lostKey, log);
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal === null) throw error;
-    throw new StartupFault(`Redis at ${addressOf(redisUrl)} refuses writes: ${REFUSED[refusal] ?? refusal}`);
+    const at = describeTopology(options.redis);
+    throw new StartupFault(`Redis at ${at} refuses writes: ${REFUSED[refusal] ?? refusal}`);
   } finally {
     redis.disconnect();
   }
@@ -87,25 +87,21 @@ function keyList(ids: readonly string[]): string {
 }
 
 /** Connects to Redis. @throws StartupFault when it does not answer in time or refuses the credentials. */
-async function reach(url: string, limit: number, log: Log): Promise<Redis> {
-  const at = addressOf(url);
+async function reach(topology: Topology, limit: number, log: Log): Promise<Redis> {
+  const at = describeTopology(topology);
   const since = performance.now();
   const logged = new Set<string>();
   for (;;) {
-    const redis = new Redis(url, {
-      lazyConnect: true,
-      enableReadyCheck: false,
-      retryStrategy: () => null,
-      maxRetriesPerRequest: 0,
-      connectTimeout: ANSWER_LIMIT,
-      commandTimeout: ANSWER_LIMIT,
-    });
-    const failure = await failureOf(redis);
+    const { redis, failure, sentinelFailure } = await probe(topology);
     if (failure === null) return redis;
     redis.disconnect();
+    if (sentinelFailure !== null && CREDENTIALS.test(sentinelFailure))
+      throw new StartupFault(
+        `a sentinel refuses SENTINEL_USERNAME or SENTINEL_PASSWORD (${sentinelFailure})`,
+      );
     const isLoading = refusalOf(failure) !== null;
-    if (!isLoading && !isUnavailable(failure)) throw new StartupFault(loginFault(failure, url));
-    const reason = failure.message || String(Reflect.get(failure, 'code'));
+    if (!isLoading && !isUnavailable(failure)) throw new StartupFault(loginFault(failure, at));
+    const reason = sentinelFailure ?? (failure.message || String(Reflect.get(failure, 'code')));
     if (!isLoading && performance.now() - since > limit)
       throw new StartupFault(
         `Redis at ${at} does not answer (${reason}): start it, or set REDIS_URL to its address`,
@@ -119,11 +115,15 @@ async function reach(url: string, limit: number, log: Log): Promise<Redis> {
   }
 }
 
-/** Connects and sends a PING. @returns the error; null when it succeeded. */
-async function failureOf(redis: Redis): Promise<Error | null> {
+/** Connects and sends a PING. @returns the first error, and the last of a sentinel; null for none. */
+async function probe(topology: Topology) {
   let failure: Error | null = null;
-  redis.on('error', (error) => {
+  let sentinelFailure: string | null = null;
+  const redis = connect(topology, 'probe', (error) => {
     failure ??= error;
+  });
+  redis.on('sentinelError', ({ message }: Error) => {
+    sentinelFailure = message;
   });
   try {
     await redis.connect();
@@ -131,19 +131,14 @@ async function failureOf(redis: Redis): Promise<Error | null> {
   } catch (error) {
     failure ??= error instanceof Error ? error : new Error(String(error));
   }
-  return failure;
+  return { redis, failure: failure as Error | null, sentinelFailure: sentinelFailure as string | null };
 }
 
-function loginFault({ message }: Error, url: string): string {
-  const at = addressOf(url);
+const CREDENTIALS = /NOAUTH|WRONGPASS|NOPERM/;
+
+function loginFault({ message }: Error, at: string): string {
   if (/^WRONGPASS/.test(message)) return `Redis at ${at} rejects the user or password in REDIS_URL`;
   if (/NOAUTH/.test(message))
-    return `Redis at ${at} requires a password: set REDIS_URL to redis://:password@${at}`;
+    return `Redis at ${at} requires a password: add it to REDIS_URL, as in redis://:password@host:6379`;
   return `Redis at ${at} cannot be used (${message}): check REDIS_URL`;
-}
-
-/** Host and port, without the credentials in the URL. */
-function addressOf(url: string): string {
-  const { hostname, port } = new URL(url);
-  return `${hostname}:${port || '6379'}`;
 }

@@ -116,11 +116,15 @@ export const COMMANDS: readonly string[] = [
 /**
  * Checks a Redis, and logs a warning for settings that may lose data.
  * @param prefix first part of every key.
- * @throws StartupFault when the version is too old or the user lacks a right.
+ * @throws StartupFault when the user lacks a right, it is part of a cluster, or its version is too old.
  */
 export async function checkRedis(redis: Redis, prefix: string, log: Log): Promise<void> {
   await checkRights(redis, prefix);
   const info = await readInfo(redis);
+  if (info.get('cluster_enabled') === '1')
+    throw new StartupFault(
+      'REDIS_URL names a node of a Redis Cluster, which is not supported yet: use one server (redis://) or sentinels (redis+sentinel://)',
+    );
   const version = info.get('redis_version') ?? '';
   if (Number.parseInt(version, 10) < OLDEST_MAJOR)
     throw new StartupFault(

@@ -25,6 +25,7 @@ import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import type { Topology } from '../store/redis/topology.ts';
 import { OpenConnections } from './open-connections.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { asStartupFault, listenError } from './startup-fault.ts';
@@ -69,7 +70,7 @@ export function clientLimitsOf({ connections }: Pick<Config, 'connections'>): Pa
 
 /** How to start the API. */
 export interface WebOptions {
-  redisUrl: string;
+  redis: Topology;
   prefix?: string;
   host: string;
   port: number;
@@ -121,8 +122,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     openEvidenceFiles(options.evidenceStore),
   );
   const outages = new OutageLog(log);
-  const redis = outages.watch(connect(options.redisUrl, 'request', outages.onError));
-  const subscriber = outages.watch(connect(options.redisUrl, 'request', outages.onError));
+  const redis = outages.watch(connect(options.redis, 'request', outages.onError));
+  const subscriber = outages.watch(connect(options.redis, 'request', outages.onError));
   // Notifications must come from the server that takes the writes: after a failover both connections move.
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });

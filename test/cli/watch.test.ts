@@ -9,7 +9,7 @@ import { startWeb } from '../../src/runtime/start-web.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { startApiOfFile } from '../support/api.ts';
 import { startCli } from '../support/cli.ts';
-import { testRedisUrl } from '../support/redis.ts';
+import { testTopology } from '../support/redis.ts';
 import { createTestWorker, OUTPUT, taskBody } from '../support/workers.ts';
 
 const PATIENT = { timeout: 20_000 };
@@ -86,7 +86,7 @@ describe('tasks watch', () => {
     const evidenceStore = await mkdtemp(join(tmpdir(), 'biolayer-cli-'));
     const start = (port: number) =>
       startWeb({
-        ...{ redisUrl: testRedisUrl(), prefix: api.prefix, host: '127.0.0.1', port, evidenceStore },
+        ...{ redis: testTopology(), prefix: api.prefix, host: '127.0.0.1', port, evidenceStore },
         ...{ sealer: createSealer([randomBytes(32)]), operatorToken: undefined, webhookAllowedNetworks: [] },
         log: pino({ level: 'error' }),
       });

@@ -1,5 +1,6 @@
 // A redis-server whose clock jumps forward and back, under libfaketime: nothing ends and no client is refused until the
 // clock is back or an operator confirms the new time.
+
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
 import { addTask, freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
@@ -58,7 +60,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     });
     api = await startApi({ redisUrl: redis.url, sealer });
     processors = await startProcessors({
-      redisUrl: redis.url,
+      redis: readTopology(redis.url),
       prefix: api.prefix,
       sealer,
       webhookAllowedNetworks: [],
@@ -153,7 +155,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     await db.redis.xgroup('CREATE', outbox, 'relay', '0');
     await db.redis.xreadgroup('GROUP', 'relay', 'dead', 'COUNT', 10, 'STREAMS', outbox, '>');
     await confirm('+0');
-    const blocking = connect(redis.url, 'patient', () => undefined);
+    const blocking = connect(readTopology(redis.url), 'patient', () => undefined);
     await whenReady(blocking);
     const queues = openQueues(db);
     const relay = new Relay({
@@ -177,7 +179,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
 
   it('that goes back delays no job and does not keep a process from ending', async () => {
     const own = await startProcessors({
-      redisUrl: redis.url,
+      redis: readTopology(redis.url),
       prefix: freshPrefix(),
       sealer,
       webhookAllowedNetworks: [],

@@ -1,5 +1,6 @@
 // A disk that takes 1.5 s for every sync, and a kill -9 of Redis: the embedded Redis has written every answered command.
 // With `appendfsync everysec` Redis loses nearly all of them here.
+
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startEmbeddedRedis } from '../../src/runtime/embedded-redis.ts';
 import { connect } from '../../src/store/redis/connection.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 
 const SLOW_SYNC = `
 #include <unistd.h>
@@ -41,14 +43,14 @@ describe.skipIf(!hasCompiler)('a disk that is slow to sync', () => {
 
   it('loses no answered write when Redis is killed', async () => {
     const first = await startEmbeddedRedis({ dir });
-    const client = connect(first.url, 'patient', () => undefined);
+    const client = connect(readTopology(first.url), 'patient', () => undefined);
     for (let index = 0; index < 500; index += 1) await client.set(`key:${index}`, index);
     process.kill(first.pid, 'SIGKILL');
     await first.ended;
     client.disconnect();
 
     const second = await startEmbeddedRedis({ dir });
-    const again = connect(second.url, 'patient', () => undefined);
+    const again = connect(readTopology(second.url), 'patient', () => undefined);
     expect(await again.dbsize()).toBe(500);
     await again.quit();
     await second.stop();

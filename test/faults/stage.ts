@@ -8,6 +8,7 @@ import { newWebhookSecret, orgWrites, webhookSecretContext } from '../../src/sto
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { commit } from '../../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { sealer, secretsKey } from '../support/processors.ts';
@@ -34,7 +35,7 @@ export interface Stage {
 export async function openStage(): Promise<Stage> {
   const redis = await startOwnRedis();
   const proxy = await startRedisProxy(redis.url);
-  const own = connect(redis.url, 'patient', () => undefined);
+  const own = connect(readTopology(redis.url), 'patient', () => undefined);
   await whenReady(own);
   const clock = new RedisClock(own);
   await clock.start();

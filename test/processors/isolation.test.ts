@@ -22,7 +22,7 @@ import {
   taskOf,
 } from '../support/db.ts';
 import { openQueues, outboxLength, runProcessors, runRelay, withClockAhead } from '../support/processors.ts';
-import { freshPrefix, testRedisUrl } from '../support/redis.ts';
+import { freshPrefix, testTopology } from '../support/redis.ts';
 
 const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
@@ -194,7 +194,7 @@ describe('a relay', () => {
   it('continues when none of its pending entries can be read', async () => {
     const db = ownStore();
     const queues = openQueues(db);
-    const blocking = connect(testRedisUrl(), 'patient', () => undefined);
+    const blocking = connect(testTopology(), 'patient', () => undefined);
     await whenReady(blocking);
     onTestFinished(() => blocking.disconnect());
     const org = freshOrg(db);
@@ -422,7 +422,7 @@ describe('retention', () => {
     onTestFinished(() => retention.close());
     // While it holds the lock, the lock expires and another process takes it.
     const { redis } = db;
-    const taken = connect(testRedisUrl(), 'patient', () => undefined);
+    const taken = connect(testTopology(), 'patient', () => undefined);
     await whenReady(taken);
     onTestFinished(() => taken.disconnect());
     const watch = async () => {

@@ -21,7 +21,7 @@ import {
   workThrough,
 } from '../support/db.ts';
 import { ERRORS_ONLY, openQueues, outboxLength, runRelay } from '../support/processors.ts';
-import { freshPrefix, testRedisUrl } from '../support/redis.ts';
+import { freshPrefix, testTopology } from '../support/redis.ts';
 
 const shared = await openTestDb();
 /** A store with its own outbox, so that tests do not see each other's unread entries. */
@@ -241,7 +241,7 @@ describe('a relay', () => {
 
   it('closes although Redis does not end its read', async () => {
     const db = ownStore();
-    const blocking = connect(testRedisUrl(), 'patient', () => undefined);
+    const blocking = connect(testTopology(), 'patient', () => undefined);
     await whenReady(blocking);
     onTestFinished(() => blocking.disconnect());
     // It blocks for good, as if Redis' clock had gone back.

@@ -1,10 +1,12 @@
 // Redis that is away when a process starts, or drops a first connection: BullMQ keeps the failure of its first connection
 // for good, so that none of ours may fail.
+
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProcessors } from '../../src/processors/processors.ts';
 import { createLog } from '../../src/runtime/log.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { startApi } from '../support/api.ts';
 import { openTestDb } from '../support/db.ts';
 import { deferred } from '../support/deferred.ts';
@@ -58,7 +60,7 @@ test('a web process whose Redis comes up after it shows its queues', async () =>
 test('a worker process whose connections are dropped at first runs the jobs of every queue', async () => {
   const db = await openTestDb();
   const { queues, ...processors } = await startProcessors({
-    redisUrl: await droppingProxy(),
+    redis: readTopology(await droppingProxy()),
     prefix: db.prefix,
     sealer,
     webhookAllowedNetworks: [],

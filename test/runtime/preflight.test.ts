@@ -1,4 +1,5 @@
 // The checks of Redis before a process starts: faults and warnings.
+
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
 import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
@@ -36,7 +38,7 @@ beforeEach(async () => {
 });
 
 function start(sealer: Sealer, redisUrl = own.url, lostKey?: string): Promise<void> {
-  return preflight({ redisUrl, sealer, lostKey, log, reachLimit: 300 });
+  return preflight({ redis: readTopology(redisUrl), sealer, lostKey, log, reachLimit: 300 });
 }
 
 describe('SECRETS_KEY', () => {
@@ -125,12 +127,17 @@ describe('Redis', () => {
     );
     await redis.config('SET', 'requirepass', 'sesame');
     try {
-      await expect(start(sealer)).rejects.toThrow(
-        /requires a password: set REDIS_URL to redis:\/\/:password@/,
-      );
+      await expect(start(sealer)).rejects.toThrow(/requires a password: add it to REDIS_URL/);
     } finally {
       await redis.config('SET', 'requirepass', '');
     }
+  });
+
+  test('that is a node of a cluster is refused, because the keys of other nodes would be out of reach', async () => {
+    const node = await startOwnRedis({}, [['cluster-enabled', 'yes']]);
+    await expect(start(sealer, node.url).finally(() => node.stop())).rejects.toThrow(
+      /^REDIS_URL names a node of a Redis Cluster, which is not supported yet: use one server/,
+    );
   });
 
   test('that is a read-only replica is reported', async () => {

@@ -23,7 +23,7 @@ import { deadEntries, withLoggedUnreadables } from '../support/damaged-records.t
 import { addOrg, addTask, applyCommands, openTestDb } from '../support/db.ts';
 import { addEndpoint, beginReplay } from '../support/endpoints.ts';
 import { withClockAhead } from '../support/processors.ts';
-import { freshPrefix, testRedisUrl } from '../support/redis.ts';
+import { freshPrefix, testTopology } from '../support/redis.ts';
 
 const shared = await openTestDb();
 const ownStore = (): Db => withLoggedUnreadables({ ...shared, prefix: freshPrefix() });
@@ -136,7 +136,7 @@ it('the sweep of evidence sets a member aside that is no file, and removes all o
 it('the tail of a feed sends all events but those that cannot be read', async () => {
   const db = ownStore();
   const org = await addOrg(db);
-  const subscriber = connect(testRedisUrl(), 'patient', () => undefined);
+  const subscriber = connect(testTopology(), 'patient', () => undefined);
   await whenReady(subscriber);
   onTestFinished(() => subscriber.disconnect());
   const told: TailEvent[] = [];

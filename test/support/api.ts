@@ -1,5 +1,6 @@
 // The API for tests: started on its own port with its own key prefix, and called over HTTP. The client checks every
 // response against the documented schemas. Builders create the orgs, keys and pools that a test needs.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { afterAll } from 'vitest';
 import { type ProcessorOptions, startProcessors } from '../../src/processors/processors.ts';
 import { type RunningApi, startWeb, type WebOptions } from '../../src/runtime/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
 
@@ -69,7 +71,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const { operatorToken = OPERATOR_TOKEN } = options;
   const { log = pino({ level: 'error' }) } = options;
   const sealer = options.sealer ?? createSealer([randomBytes(32)]);
-  const common = { redisUrl, prefix, sealer, webhookAllowedNetworks, log };
+  const common = { redis: readTopology(redisUrl), prefix, sealer, webhookAllowedNetworks, log };
   const evidence = await mkdtemp(join(tmpdir(), 'biolayer-evidence-'));
   const web = await startWeb({
     ...common,

@@ -16,12 +16,12 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { loadHistory, loadTask } from '../../src/store/tasks/tasks.ts';
 import { poolWrites } from '../../src/store/workers/pools.ts';
 import { loadWorker, workerWrites } from '../../src/store/workers/workers.ts';
-import { freshPrefix, testRedisUrl } from './redis.ts';
+import { freshPrefix, testTopology } from './redis.ts';
 import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
 
 /** Opens a store with its own key prefix; called at the top level of a file or a `describe`. */
 export async function openTestDb(prefix = freshPrefix()): Promise<Db> {
-  const redis = connect(testRedisUrl(), 'patient', (error) => console.error(error));
+  const redis = connect(testTopology(), 'patient', (error) => console.error(error));
   await whenReady(redis);
   const clock = new RedisClock(redis);
   await clock.start();

@@ -36,8 +36,14 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts a Redis with AOF. @param env variables in addition to those of this process. */
-export async function startOwnRedis(env: Readonly<Record<string, string>> = {}): Promise<OwnRedis> {
+/**
+ * Starts a Redis with AOF.
+ * @param env variables in addition to those of this process. @param more settings besides those that all tests need.
+ */
+export async function startOwnRedis(
+  env: Readonly<Record<string, string>> = {},
+  more: readonly (readonly [name: string, value: string])[] = [],
+): Promise<OwnRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-own-redis-'));
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
@@ -57,6 +63,7 @@ export async function startOwnRedis(env: Readonly<Record<string, string>> = {}):
     ['maxmemory-policy', 'noeviction'],
     ['hz', '100'],
     ['tcp-backlog', '128'],
+    ...more,
   ];
   const start = async () => {
     const started = spawn(

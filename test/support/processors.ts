@@ -10,7 +10,7 @@ import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
-import { testRedisUrl } from './redis.ts';
+import { testTopology } from './redis.ts';
 
 /** A log that prints only errors. */
 export const ERRORS_ONLY: Log = {
@@ -47,7 +47,7 @@ export async function runProcessorsOfFile(db: Db, options: RunOptions = {}): Pro
 
 function start(db: Db, options: RunOptions): Promise<Processors> {
   return startProcessors({
-    redisUrl: testRedisUrl(),
+    redis: testTopology(),
     prefix: db.prefix,
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
@@ -66,7 +66,7 @@ export function openQueues(db: Db): Queues {
 
 /** Runs a relay without processors: it adds jobs that nothing runs. */
 export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000): Promise<Relay> {
-  const blocking = connect(testRedisUrl(), 'patient', () => undefined);
+  const blocking = connect(testTopology(), 'patient', () => undefined);
   await whenReady(blocking);
   const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: ERRORS_ONLY, abandonedAfter });
   onTestFinished(async () => {

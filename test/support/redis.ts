@@ -1,14 +1,21 @@
 // Access to the Redis of the suite. Test files share the server at the same time, so each uses its own key prefix and
 // none flushes it.
+
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, inject } from 'vitest';
+import { readTopology, type Topology } from '../../src/store/redis/topology.ts';
 import type {} from './global-setup.ts';
 
 /** The URL of the Redis that the global setup started for this run. */
 export function testRedisUrl(): string {
   return inject('redisUrl');
+}
+
+/** The Redis of the suite, to connect to. */
+export function testTopology(): Topology {
+  return readTopology(testRedisUrl());
 }
 
 /** A unique key prefix. */

@@ -1,8 +1,9 @@
-// Connections to Redis, of two kinds. Commands of a `request` connection fail at once in an outage, so that API clients
+// Connections to Redis, of three kinds. Commands of a `request` connection fail at once in an outage, so that API clients
 // get a 503 instead of a hanging request. Commands of a `patient` connection wait for the end of the outage, for worker
-// processes whose jobs can wait.
+// processes whose jobs can wait. A `probe` connects once, for the checks at start.
 
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
+import type { Topology } from './topology.ts';
 
 /** The time that all processes use; see `clock.ts`. */
 export interface Clock {
@@ -89,30 +90,104 @@ class RequestRedis extends BatchingRedis {
   }
 }
 
+type Kind = 'request' | 'patient' | 'probe';
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
 /**
  * Opens a connection.
- * @param kind `request`: commands reject in an outage; `patient`: they wait, as BullMQ's workers need.
+ * @param kind `request`: commands reject in an outage; `patient`: they wait, as BullMQ's workers need; `probe`: neither
+ *   connecting nor a command is tried again.
  * @param onError called with connection errors; each reconnect attempt may emit one.
  */
-export function connect(url: string, kind: 'request' | 'patient', onError: (error: Error) => void): Redis {
-  const common = {
-    connectTimeout: 2000,
-    retryStrategy: (times: number) => Math.min(50 * times, 1000),
-    reconnectOnError: reconnectOnReadOnly(),
-  };
-  const redis =
-    kind === 'request'
-      ? // Never sent twice: if a commit succeeded and its reply was lost, the repeat would fail on its own guard.
-        new RequestRedis(url, {
-          ...common,
-          lazyConnect: true,
-          enableOfflineQueue: false,
-          maxRetriesPerRequest: 0,
-        })
-      : // Connects at once, like the duplicates of BullMQ's workers: BullMQ never repeats a lazy `connect()` that failed.
-        new BatchingRedis(url, { ...common, maxRetriesPerRequest: null });
+export function connect(topology: Topology, kind: Kind, onError: (error: Error) => void): Redis {
+  const Client = CLIENTS[kind];
+  const options: Options = { ...serverOptions(topology), ...behaviour(kind) };
+  const redis = topology.kind === 'single' ? new Client(topology.url, options) : new Client(options);
   redis.on('error', onError);
   return redis;
+}
+
+const CLIENTS: Record<Kind, typeof Redis> = { request: RequestRedis, patient: BatchingRedis, probe: Redis };
+
+function behaviour(kind: Kind): Options {
+  if (kind === 'probe')
+    return {
+      lazyConnect: true,
+      enableReadyCheck: false,
+      retryStrategy: () => null,
+      sentinelRetryStrategy: () => null,
+      failoverDetector: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: ANSWER_LIMIT,
+      commandTimeout: ANSWER_LIMIT,
+    };
+  const common = {
+    connectTimeout: ANSWER_LIMIT,
+    retryStrategy: pauseBefore,
+    sentinelRetryStrategy: pauseBefore,
+    reconnectOnError: reconnectOnReadOnly(),
+  };
+  return kind === 'request'
+    ? // Never sent twice: if a commit succeeded and its reply was lost, the repeat would fail on its own guard.
+      { ...common, lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 }
+    : // Connects at once, like the duplicates of BullMQ's workers: BullMQ never repeats a lazy `connect()` that failed.
+      { ...common, maxRetriesPerRequest: null };
+}
+
+/** Time limit of a connection attempt, of a sentinel's answer, and of a probe's command, ms. */
+const ANSWER_LIMIT = 2000;
+/**
+ * Behind sentinels, a connection that owes an answer and is silent for this long is closed, ms: another server may have
+ * become the primary. Longer than any command blocks.
+ */
+const SILENCE_LIMIT = 15_000;
+/** Pause before a connection to a sentinel that failed is tried again, for the news of failovers, ms. */
+const SENTINEL_RETRY = 10_000;
+
+function pauseBefore(attempt: number): number {
+  return Math.min(50 * attempt, 1000);
+}
+
+/** Which server to connect to, with which credentials; a URL of one server is read by ioredis. */
+function serverOptions(topology: Topology): Options {
+  const tls = topology.tls && { ...topology.tls };
+  if (topology.kind === 'single') return tls === undefined ? {} : { tls };
+  const { name, sentinels, db, username, password, sentinelUsername, sentinelPassword } = topology;
+  return {
+    Connector: FailoverConnector,
+    name,
+    sentinels: [...sentinels],
+    db,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    sentinelUsername,
+    sentinelPassword,
+    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    sentinelCommandTimeout: ANSWER_LIMIT,
+    sentinelReconnectStrategy: () => SENTINEL_RETRY,
+    failoverDetector: true,
+    socketTimeout: SILENCE_LIMIT,
+  };
+}
+
+/**
+ * Asks the sentinels for the primary, and leaves a server as soon as they say that another one has become the primary,
+ * because the old one may be frozen or still take writes, which would be lost.
+ */
+class FailoverConnector extends SentinelConnector {
+  /** @param options of the connection, as ioredis passes them. */
+  constructor(options: unknown) {
+    super(options as SentinelConnectionOptions);
+  }
+
+  override connect(
+    ...[emit]: Parameters<SentinelConnector['connect']>
+  ): ReturnType<SentinelConnector['connect']> {
+    // ioredis gives up a connection for good when that news reaches it while it connects.
+    const detector: { cleanup(): void } | null = Reflect.get(this, 'failoverDetector');
+    detector?.cleanup();
+    return super.connect(emit);
+  }
 }
 
 /** Minimum time between two reconnects because a server refuses writes, ms: there may be no other server. */
@@ -147,7 +222,7 @@ export async function whenReady(redis: Redis): Promise<void> {
 const REFUSALS =
   /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
-  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
+  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|Socket timeout)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 /** The code of an error with which Redis refuses a command temporarily; null for other errors. */
 export function refusalOf(error: unknown): string | null {

@@ -15,7 +15,7 @@ import { MAX_EXAMINED, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
-import { testRedisUrl } from '../../support/redis.ts';
+import { testTopology } from '../../support/redis.ts';
 import { taskBody } from '../../support/workers.ts';
 
 const db = await openTestDb();
@@ -24,7 +24,7 @@ const SOON = { timeout: 15_000 };
 
 /** The store on a connection that counts its commands. */
 async function counted(): Promise<{ db: Db; count: () => number; close: () => void }> {
-  const redis = connect(testRedisUrl(), 'patient', () => undefined);
+  const redis = connect(testTopology(), 'patient', () => undefined);
   await whenReady(redis);
   let commands = 0;
   const send = redis.sendCommand.bind(redis);
@@ -171,7 +171,7 @@ describe('a page of a list', () => {
 describe('streams that catch up with the feed', () => {
   it('share one read', async () => {
     const watched = await counted();
-    const subscriber = connect(testRedisUrl(), 'patient', () => undefined);
+    const subscriber = connect(testTopology(), 'patient', () => undefined);
     const org = freshOrg(db);
     await Promise.all(Array.from({ length: 150 }, () => addTask(db, org)));
     const tails = new FeedTails(watched.db, new Changes(subscriber, db.prefix));

@@ -18,7 +18,7 @@ import {
 } from '../../support/api.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { listen } from '../../support/events.ts';
-import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
+import { freshPrefix, testTopology } from '../../support/redis.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 /** Longest time until a suspension takes effect in another process, plus time for a busy machine, ms. */
@@ -36,7 +36,7 @@ beforeAll(async () => {
   const common = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]), ...networks };
   const web = { quotas: { key: null, org: null, address: null }, publicUrl: 'own' as const };
   [told, other] = await Promise.all([startApi({ ...common, web }), startApi({ ...common, web })]);
-  const running = { ...common, redisUrl: testRedisUrl(), log, concurrency: 20, sweepEvery: 300 };
+  const running = { ...common, redis: testTopology(), log, concurrency: 20, sweepEvery: 300 };
   processors = await startProcessors(running);
 }, 30_000);
 afterAll(() => Promise.all([told.close(), other.close(), processors.close()]));

@@ -8,7 +8,7 @@ import { type Receiver, startReceiver } from '../../e2e/receiver.ts';
 import { createOrg, startApi, type TaskView, type TestApi } from '../../support/api.ts';
 import { jsonOf } from '../../support/cli.ts';
 import { ERRORS_ONLY } from '../../support/processors.ts';
-import { testRedisUrl } from '../../support/redis.ts';
+import { testTopology } from '../../support/redis.ts';
 import { taskBody } from '../../support/workers.ts';
 
 interface Shown {
@@ -33,7 +33,7 @@ afterAll(async () => {
 
 const work = (sealer: typeof right) =>
   startProcessors({
-    redisUrl: testRedisUrl(),
+    redis: testTopology(),
     prefix: api.prefix,
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],

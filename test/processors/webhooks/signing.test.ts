@@ -6,14 +6,14 @@ import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
 import { ERRORS_ONLY, sealer } from '../../support/processors.ts';
-import { testRedisUrl } from '../../support/redis.ts';
+import { testTopology } from '../../support/redis.ts';
 
 const db = await openTestDb();
 
 test('a slot of the receiver is released when signing throws', async () => {
   const failed: string[] = [];
   const processors = await startProcessors({
-    redisUrl: testRedisUrl(),
+    redis: testTopology(),
     prefix: db.prefix,
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],

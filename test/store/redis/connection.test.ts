@@ -1,10 +1,12 @@
 // Connections in an outage of Redis: commands of a request connection fail soon, those of a patient one wait and go on.
 // Also the clock that follows Redis'.
+
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import { connect, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
+import { readTopology } from '../../../src/store/redis/topology.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
 import { testRedisUrl } from '../../support/redis.ts';
 import { startRedisProxy } from '../../support/redis-proxy.ts';
@@ -23,7 +25,7 @@ const withOwnRedis = () => {
 };
 const open: Redis[] = [];
 const connected = async (manner: 'request' | 'patient', url = own.url): Promise<Redis> => {
-  const redis = connect(url, manner, () => undefined);
+  const redis = connect(readTopology(url), manner, () => undefined);
   open.push(redis);
   await whenReady(redis);
   return redis;
@@ -114,7 +116,7 @@ describe('a patient connection', () => {
 
   it('waits for a Redis that has not started yet', async () => {
     await own.kill();
-    const redis = connect(own.url, 'patient', () => undefined);
+    const redis = connect(readTopology(own.url), 'patient', () => undefined);
     open.push(redis);
     const ready = whenReady(redis);
     await own.start();
