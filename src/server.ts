@@ -9,7 +9,15 @@ import { startEmbeddedRedis } from './runtime/embedded-redis.ts';
 import { embeddedSecrets } from './runtime/embedded-secrets.ts';
 import { noticeOptionsOf } from './runtime/notice-options.ts';
 import { preflight } from './runtime/preflight.ts';
-import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
+import {
+  closeOnSignal,
+  loadConfig,
+  logReady,
+  PREFIX,
+  runProcess,
+  sealerOf,
+  VERSION,
+} from './runtime/process.ts';
 import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
 import { asStartupFault } from './runtime/startup-fault.ts';
 import { readTopology } from './store/redis/topology.ts';
@@ -69,6 +77,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     disableEndpointsAfter: webhookDisableAfterHours * 3600_000,
     concurrency,
     ...noticeOptionsOf({ ...config, publicUrl: config.publicUrl ?? web.url }),
+    version: VERSION,
     log,
   });
   closeOnSignal(log, async () => {

@@ -4,7 +4,15 @@
 import { startProcessors } from './processors/processors.ts';
 import { noticeOptionsOf } from './runtime/notice-options.ts';
 import { preflight } from './runtime/preflight.ts';
-import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
+import {
+  closeOnSignal,
+  loadConfig,
+  logReady,
+  PREFIX,
+  runProcess,
+  sealerOf,
+  VERSION,
+} from './runtime/process.ts';
 import { startStatusServer } from './runtime/worker-status.ts';
 
 await runProcess(
@@ -22,6 +30,7 @@ await runProcess(
       concurrency: config.workerConcurrency,
       ...noticeOptionsOf(config),
       disableEndpointsAfter: config.webhookDisableAfterHours * 3600_000,
+      version: VERSION,
       log,
     });
     const { db, metrics } = processors;

@@ -98,7 +98,7 @@ export function createApp(options: AppOptions): Koa {
     },
   };
   const router = newRouter();
-  const metrics = createMetrics(given.db, queues, given.memory);
+  const metrics = createMetrics(given.db, queues, given.memory, version);
   router.get('/metrics', async (ctx) => {
     await authenticator.admit(ctx, { kind: 'operator' });
     const { type, text } = await metrics.scrape();

@@ -2,27 +2,50 @@
 // processes and is measured by the web process (`api/ops/metrics.ts`).
 
 import { DelayedError } from 'bullmq';
-import type { Redis } from 'ioredis';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { QueueName } from '../queues/catalogue.ts';
+import type { DelayedCheck } from '../state/tasks/scheduled-checks.ts';
+import { countChanges } from '../store/metrics/changes.ts';
+import { addProcessMetrics } from '../store/metrics/process.ts';
+import type { Db } from '../store/redis/connection.ts';
 import type { RunUnread } from './job-guard.ts';
 
 /** From a matching of a few milliseconds to a webhook that takes its whole timeout, s. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** How late a check may run: within a poll of the queue, after a restart, after an outage, s. */
+const LATENESS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** Attempts of a delivery that are counted apart; later ones count together. */
+const COUNTED_ATTEMPTS = 5;
+
 /** The state of a delivery after an attempt. */
 type AttemptOutcome = 'succeeded' | 'pending' | 'exhausted';
+
+/** What the parts of a worker process have counted since the start. */
+interface Counted {
+  /** Outbox entries that the relay has turned into jobs. */
+  relayed: () => number;
+  /** Lost jobs that the sweeper has added again. */
+  repaired: () => number;
+  purged: () => { tasks: number; logs: number };
+  /** Receivers that cool down now. */
+  coolingDown: () => number;
+}
 
 export class ProcessorMetrics {
   readonly #registry = new Registry();
   readonly #jobs: Histogram<'queue' | 'job' | 'outcome'>;
   readonly #running: Gauge<'queue'>;
   readonly #attempts: Histogram<'outcome'>;
-  readonly #reconnects: Counter;
+  readonly #deliveries: Counter<'outcome' | 'attempt'>;
+  readonly #lateness: Histogram<'check'>;
 
-  constructor() {
+  /** @param version of the software */
+  constructor(db: Db, version: string) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    addProcessMetrics(this.#registry, db.redis, version);
+    countChanges(db, this.#registry);
     this.#jobs = new Histogram({
       name: 'biolayer_job_duration_seconds',
       help: 'Time to run a job; outcome: done, put_off or failed',
@@ -43,9 +66,17 @@ export class ProcessorMetrics {
       buckets: SECONDS,
       registers,
     });
-    this.#reconnects = new Counter({
-      name: 'biolayer_redis_reconnects_total',
-      help: 'Lost connections to Redis that were established again',
+    this.#deliveries = new Counter({
+      name: 'biolayer_delivery_attempts_total',
+      help: 'Attempts of webhook deliveries; attempt: 1 to 5, or more',
+      labelNames: ['outcome', 'attempt'],
+      registers,
+    });
+    this.#lateness = new Histogram({
+      name: 'biolayer_check_lateness_seconds',
+      help: 'How long after its due time a scheduled check ran',
+      labelNames: ['check'],
+      buckets: LATENESS,
       registers,
     });
   }
@@ -77,14 +108,58 @@ export class ProcessorMetrics {
     };
   }
 
-  /** Counts an attempt of a delivery. @param ms how long its request took */
-  countAttempt(outcome: AttemptOutcome, ms: number): void {
+  /** Counts an attempt of a delivery. @param attempt from 1. @param ms how long its request took */
+  countAttempt(outcome: AttemptOutcome, attempt: number, ms: number): void {
     this.#attempts.observe({ outcome }, ms / 1000);
+    this.#deliveries.inc({ outcome, attempt: attempt > COUNTED_ATTEMPTS ? 'more' : String(attempt) });
   }
 
-  /** Counts the reconnections of a connection that is ready. */
-  watch(redis: Redis): void {
-    redis.on('ready', () => this.#reconnects.inc());
+  /** Counts a scheduled check that runs. @param ms how late */
+  countCheck(check: DelayedCheck['kind'], ms: number): void {
+    this.#lateness.observe({ check }, ms / 1000);
+  }
+
+  /** Shows what the parts of the process count themselves. */
+  show({ relayed, repaired, purged, coolingDown }: Counted): void {
+    const registers = [this.#registry];
+    new Counter({
+      name: 'biolayer_outbox_relayed_total',
+      help: 'Outbox entries that the relay has turned into jobs',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(relayed());
+      },
+    });
+    new Counter({
+      name: 'biolayer_sweeper_repairs_total',
+      help: 'Lost jobs that the sweeper has added again',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(repaired());
+      },
+    });
+    new Counter({
+      name: 'biolayer_retention_purged_total',
+      help: 'What retention has purged: tasks, and histories of tasks that are kept',
+      labelNames: ['kind'],
+      registers,
+      collect() {
+        this.reset();
+        const { tasks, logs } = purged();
+        this.inc({ kind: 'task' }, tasks);
+        this.inc({ kind: 'history' }, logs);
+      },
+    });
+    new Gauge({
+      name: 'biolayer_receivers_cooling_down',
+      help: 'Receivers that get no first attempts from this process after failures',
+      registers,
+      collect() {
+        this.set(coolingDown());
+      },
+    });
   }
 
   /** Content type and text of a scrape. */

@@ -10,6 +10,7 @@ import type { Hold } from '../queues/redis-time.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
+import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { putOffNotice } from '../store/notices/notices.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
@@ -48,6 +49,8 @@ export interface ProcessorOptions {
    */
   concurrency: number;
   log: Log;
+  /** Version of the software, for metrics and the heartbeat. */
+  version?: string;
   /** The mail server for notices; without it no e-mail is sent. */
   mail?: MailOptions | undefined;
   /** Contact of the operator for push services: a `mailto:` or `https:` URL. */
@@ -100,11 +103,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const redis = outages.watch(connect(options.redis, 'patient', outages.onError));
   const blocking = outages.watch(connect(options.redis, 'patient', outages.onError));
   await Promise.all([whenReady(redis), whenReady(blocking)]);
-  const metrics = new ProcessorMetrics();
-  metrics.watch(redis);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   await clock.start();
   const db = withUnreadableLog({ redis, prefix, clock }, log);
+  const { version = 'unknown' } = options;
+  const metrics = new ProcessorMetrics(db, version);
+  const heartbeat = new Heartbeat(db, 'worker', version);
   const queues = new Queues(redis, prefix, () => clock.now());
   const schemas = new OutputSchemas();
   const sender = new WebhookSender({
@@ -121,7 +125,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     concurrency: deliveryConcurrency,
     disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER_MS,
     blockMs: options.orderBlockMs,
-    onAttempt: (outcome, ms) => metrics.countAttempt(outcome, ms),
+    onAttempt: (outcome, attempt, ms) => metrics.countAttempt(outcome, attempt, ms),
   });
 
   const noticeSender = new WebhookSender({
@@ -158,7 +162,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       ),
     ),
     sla: gate.held(
-      guardJobs(db, 'sla', ({ data }, job, token) => runSlaJob({ db, queues, schemas }, data, job, token)),
+      guardJobs(db, 'sla', ({ data }, job, token) =>
+        runSlaJob(
+          { db, queues, schemas, onCheck: (kind, ms) => metrics.countCheck(kind, ms) },
+          data,
+          job,
+          token,
+        ),
+      ),
     ),
     webhooks: gate.held(guardJobs(db, 'webhooks', deliver, putOff)),
     retries: gate.held(guardJobs(db, 'retries', deliver, putOff)),
@@ -221,6 +232,13 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   retention.start();
   const stats = new StatsTallier({ db, log, every: options.statsEvery });
   stats.start();
+  metrics.show({
+    relayed: () => relay.relayed,
+    repaired: () => sweeper.jobsAdded,
+    purged: () => retention.purged,
+    coolingDown: () => webhooks.coolingDown,
+  });
+  await heartbeat.start();
 
   return {
     db,
@@ -231,6 +249,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     async close() {
       webhooks.close();
       gate.close();
+      // Not awaited: while Redis does not answer, the entry ends by itself.
+      void heartbeat.stop();
       await Promise.all([
         sweeper.close(),
         scheduler.close(),

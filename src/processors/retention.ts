@@ -36,6 +36,8 @@ export class Retention {
   readonly #task: PeriodicTask;
   /** When feeds are trimmed next, on the clock of `performance.now()`. */
   #trimAt = 0;
+  /** What was purged since the start. */
+  readonly purged: Purged = { tasks: 0, logs: 0 };
 
   constructor({ db, log, every = RUN_EVERY_MS }: { db: Db; log: Log; every?: number | undefined }) {
     this.#db = db;
@@ -90,6 +92,8 @@ export class Retention {
         const { tasks, logs } = await this.#purge(due);
         sum.tasks += tasks;
         sum.logs += logs;
+        this.purged.tasks += tasks;
+        this.purged.logs += logs;
         isOver = !(await mayContinue());
         await sleep(REST * (performance.now() - start));
       }

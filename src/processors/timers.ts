@@ -18,14 +18,23 @@ import { verify } from './verification.ts';
 /** Delay of a check while nothing may expire (see `isFrozen` of the clock), ms. */
 const RETRY_WHILE_FROZEN_MS = 2000;
 
+interface SlaDeps {
+  db: Db;
+  queues: Queues;
+  schemas: OutputSchemas;
+  /** Called for each check that runs, with how late it is, ms. */
+  onCheck?: (kind: DelayedCheck['kind'], lateMs: number) => void;
+}
+
 /** Runs a job of the `sla` queue. @param job to put it off. @param token BullMQ's, of its lock. */
 export async function runSlaJob(
-  { db, queues, schemas }: { db: Db; queues: Queues; schemas: OutputSchemas },
+  { db, queues, schemas, onCheck }: SlaDeps,
   { org_id, task_id, check }: CheckJob<DelayedCheck>,
   job: Pick<Job, 'moveToDelayed'>,
   token: string | undefined,
 ): Promise<void> {
   await putOffIfEarly(db, check, job, token);
+  onCheck?.(check.kind, db.clock.now() - check.at);
   if (check.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
   const choice = choiceOf(db, schemas, check);

@@ -19,6 +19,7 @@ import { openEvidenceFiles } from '../store/evidence/files.ts';
 import { PASSWORD_COST, type PasswordCost } from '../store/identity/passwords.ts';
 import { sweepEvidence } from '../store/maintenance/evidence-sweep.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
+import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
@@ -182,6 +183,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
   await clock.start();
   await memory.start();
+  const heartbeat = new Heartbeat(db, 'web', VERSION);
+  await heartbeat.start();
 
   // In the web process, because only it has access to the folder with the files.
   const sweep = setInterval(() => {
@@ -198,6 +201,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
       closing.abort();
       await closed;
       clearInterval(sweep);
+      await heartbeat.stop();
       clock.stop();
       memory.stop();
       await schemas.close();

@@ -99,9 +99,15 @@ describe('the status of a worker process', () => {
       /^biolayer_job_duration_seconds_count\{queue="webhooks",job="deliver",outcome="done"\} [1-9]/m,
     );
     expect(text).toMatch(/^biolayer_redis_reconnects_total 0$/m);
-    expect(
-      (await documentedMetrics('A worker process answers')).filter((one) => !hasMetric(text, one)),
-    ).toEqual([]);
+    expect(text).toMatch(/^biolayer_delivery_attempts_total\{outcome="succeeded",attempt="1"\} [1-9]/m);
+    expect(text).toMatch(/^biolayer_outbox_relayed_total [1-9]/m);
+    const named = [
+      ...(await documentedMetrics('A worker process answers')),
+      ...(await documentedMetrics('Metrics of both kinds of process')),
+    ];
+    expect(named.filter((one) => !hasMetric(text, one))).toEqual([]);
+    const ours = [...text.matchAll(/^# TYPE (biolayer_\w+) /gm)].map(([, name]) => name);
+    expect(ours.filter((name) => !named.includes(name ?? ''))).toEqual([]);
     worker.process.kill('SIGTERM');
     await worker.ended;
   });

@@ -52,8 +52,10 @@ export interface WebhookDeps {
   disableAfter: number;
   /** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
   blockMs?: number | undefined;
-  /** Called after each attempt that was recorded, with the state of the delivery and how long its request took. */
-  onAttempt?: ((outcome: 'succeeded' | 'pending' | 'exhausted', ms: number) => void) | undefined;
+  /** Called after each attempt that was recorded, with the state of the delivery and how long its request took (`ms`). */
+  onAttempt?:
+    | ((outcome: 'succeeded' | 'pending' | 'exhausted', attempt: number, ms: number) => void)
+    | undefined;
 }
 
 /** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
@@ -129,6 +131,11 @@ export class WebhookProcessor {
     const { endpoint_id } = target;
     if (endpoint_id === undefined || !this.#limiter.isSaturated(endpoint_id)) return false;
     return await this.#backlogs.park(target, endpoint_id, null);
+  }
+
+  /** Receivers that cool down now. */
+  get coolingDown(): number {
+    return this.#limiter.coolingDown;
   }
 
   /** Stops releasing backlogs; deliveries in progress go on. */
@@ -231,7 +238,7 @@ export class WebhookProcessor {
     );
     // The lease ended, or the result was recorded and the reply of Redis was lost.
     if (recorded === null) return await this.#rescheduleFromRecord(target);
-    this.#deps.onAttempt?.(status, outcome.ms);
+    this.#deps.onAttempt?.(status, attemptNumber, outcome.ms);
     if (outcome.ok) return;
     await this.#disableIfGoneOrFailing(target, answeredGone, recorded.failing);
     if (nextAt === null)

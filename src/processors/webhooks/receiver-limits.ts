@@ -148,6 +148,14 @@ export class ConcurrencyLimiter {
     return state.inFlight >= this.#capOf(state, true) && !this.#hasRecentProgress(state);
   }
 
+  /** Receivers that cool down now. */
+  get coolingDown(): number {
+    const now = this.#now();
+    let count = 0;
+    for (const state of this.#states.values()) if (circuitOf(state, now) === 'open') count += 1;
+    return count;
+  }
+
   /** Time until the cool-down of a receiver ends, ms; 0 without one. */
   coolDownMs(receiver: string): number {
     return Math.max(0, (this.#states.get(receiver)?.coolUntil ?? 0) - this.#now());

@@ -270,7 +270,9 @@ async function write(
     extraWrites?.(task) ?? EMPTY_CHANGE,
     { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
   );
-  return { kind: (await commit(db.redis, change)) ? 'written' : 'conflict' };
+  if (!(await commit(db.redis, change))) return { kind: 'conflict' };
+  for (const one of decided) db.onTaskChanged?.(one.before?.task ?? null, one.task);
+  return { kind: 'written' };
 }
 
 /** The history of a task before the change that ends it; for other changes, which do not need it, empty. */

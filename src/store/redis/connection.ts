@@ -3,6 +3,7 @@
 // processes whose jobs can wait. A `probe` connects once, for the checks at start.
 
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
+import type { Task } from '../../state/tasks/task.ts';
 import type { Topology } from './topology.ts';
 
 /** The time that all processes use; see `clock.ts`. */
@@ -25,6 +26,8 @@ export interface Db {
   clock: Clock;
   /** Called for each record that was left out because it cannot be read. */
   onUnreadable?: (record: { key: string; kind: 'newer' | 'broken'; reason: string }) => void;
+  /** Called after each commit that changed a task. @param before null when it was created */
+  onTaskChanged?: (before: Task | null, task: Task) => void;
 }
 
 /** A command of a request connection times out after this, ms. */

@@ -1,0 +1,190 @@
+// Metrics of the state in Redis, which is the same for all processes: what exists, what waits, and for how long. They are read
+// at each scrape, in a bounded number of commands.
+
+import type { Job, Queue } from 'bullmq';
+import { Gauge, type Registry } from 'prom-client';
+import { QUEUES } from '../../queues/catalogue.ts';
+import type { Queues } from '../../queues/queues.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
+import { countSetAside } from '../../store/maintenance/dead-entries.ts';
+import { PROCESS_KINDS, processesAlive } from '../../store/metrics/heartbeat.ts';
+import { TaskCensus } from '../../store/metrics/task-census.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../../store/redis/keys.ts';
+import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
+import { PARKED } from '../../store/webhooks/delivery-target.ts';
+
+interface Shared {
+  db: Db;
+  queues: Queues;
+  memory: MemoryWatch;
+  /** Of the software. */
+  version: string;
+}
+
+/** The keys of a partition. */
+type Keys = ReturnType<typeof partitionKeys>;
+
+/** Adds the metrics of what all processes share. */
+export function addStateMetrics(registry: Registry, { db, queues, memory, version }: Shared): void {
+  /** A gauge without labels; null leaves it as it is. */
+  const gauge = (name: string, help: string, read: () => number | null | Promise<number | null>) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const value = await read();
+        if (value !== null) this.set(value);
+      },
+    });
+  const ofPartitions = (read: (keys: Keys) => Promise<number>) =>
+    Promise.all(PARTITIONS.map((one) => read(partitionKeys(db.prefix, one))));
+  /** The sum over all partitions. */
+  const sum = (name: string, help: string, read: (keys: Keys) => Promise<number>) =>
+    gauge(name, help, async () => (await ofPartitions(read)).reduce((total, one) => total + one, 0));
+
+  addTaskMetrics(registry, db);
+  addJobMetrics(registry, db, queues);
+  new Gauge({
+    name: 'biolayer_processes',
+    help: 'Processes that are alive: those with a heartbeat in the last 30 s',
+    labelNames: ['kind', 'version'],
+    registers: [registry],
+    async collect() {
+      const alive = await processesAlive(db);
+      this.reset();
+      for (const kind of PROCESS_KINDS) this.set({ kind, version }, 0);
+      for (const one of alive) this.inc(one);
+    },
+  });
+  gauge('biolayer_clock_held', "1 while Redis' clock has jumped and deadlines and expiries are paused", () =>
+    db.clock.isFrozen ? 1 : 0,
+  );
+  gauge('biolayer_redis_memory_bytes', 'Memory that Redis uses', () => memory.last?.used ?? null);
+  gauge('biolayer_redis_memory_limit_bytes', 'maxmemory of Redis; 0 without a limit', () =>
+    memory.last === null ? null : (memory.last.limit ?? 0),
+  );
+  gauge(
+    'biolayer_creates_refused',
+    "1 while creates are refused because Redis' memory is above its high-water mark",
+    () => (memory.isHigh ? 1 : 0),
+  );
+  sum('biolayer_outbox_entries', 'Outbox entries that the relay has not turned into jobs yet', (keys) =>
+    db.redis.xlen(keys.outbox),
+  );
+  gauge(
+    'biolayer_outbox_oldest_age_seconds',
+    'Age of the oldest outbox entry; 0 when there is none',
+    async () =>
+      Math.max(
+        ...(await ofPartitions(async (keys) =>
+          ageOfFirst(await db.redis.xrange(keys.outbox, '-', '+', 'COUNT', 1), db),
+        )),
+      ),
+  );
+  sum('biolayer_deliveries_pending', 'Pending webhook deliveries', (keys) =>
+    db.redis.zcard(keys.pendingDeliveries),
+  );
+  sum('biolayer_deliveries_parked', 'Pending deliveries in the backlog of their receiver', (keys) =>
+    db.redis.zcount(keys.pendingDeliveries, PARKED, '+inf'),
+  );
+  sum('biolayer_receivers_backlogged', 'Receivers that have a backlog', (keys) =>
+    db.redis.scard(keys.backlogged),
+  );
+  sum('biolayer_notices_pending', 'Notices to workers that are not settled', (keys) =>
+    db.redis.zcard(keys.pendingNotices),
+  );
+  sum('biolayer_dead_letters', 'Webhook deliveries that were given up', (keys) => db.redis.zcard(keys.dead));
+  gauge(
+    'biolayer_dead_entries',
+    'Dead entries: outbox entries, index members and records that could not be processed',
+    async () => (await countSetAside(db.redis, db.prefix)).dead,
+  );
+  gauge(
+    'biolayer_newer_entries',
+    'Outbox entries of a newer format version that wait for a newer process',
+    async () => (await countSetAside(db.redis, db.prefix)).newer,
+  );
+  sum('biolayer_replays_running', 'Running replays to webhook endpoints', (keys) =>
+    db.redis.zcard(keys.replays),
+  );
+  sum('biolayer_bulk_actions_running', 'Bulk actions that are pending or running', (keys) =>
+    db.redis.zcard(keys.bulkActions),
+  );
+}
+
+function addTaskMetrics(registry: Registry, db: Db): void {
+  const census = new TaskCensus(db);
+  new Gauge({
+    name: 'biolayer_tasks',
+    help: 'Tasks of all orgs by state; mode: live or test (sandboxes)',
+    labelNames: ['state', 'mode'],
+    registers: [registry],
+    async collect() {
+      for (const { status, mode, count } of await census.counts()) this.set({ state: status, mode }, count);
+    },
+  });
+  new Gauge({
+    name: 'biolayer_tasks_oldest_age_seconds',
+    help: 'Time since the creation of the oldest task in an open state; 0 when there is none',
+    labelNames: ['state', 'mode'],
+    registers: [registry],
+    async collect() {
+      for (const { status, mode, oldest } of await census.counts())
+        if (!isFinal(status))
+          this.set({ state: status, mode }, oldest === null ? 0 : secondsSince(oldest, db));
+    },
+  });
+}
+
+function addJobMetrics(registry: Registry, db: Db, queues: Queues): void {
+  new Gauge({
+    name: 'biolayer_jobs',
+    help: 'Jobs of a queue by state; failed: recent failures and jobs that fail repeatedly',
+    labelNames: ['queue', 'state'],
+    registers: [registry],
+    async collect() {
+      for (const name of QUEUES) {
+        const counts = await queues.all[name].getJobCounts(
+          'wait',
+          'prioritized',
+          'active',
+          'delayed',
+          'failed',
+        );
+        for (const [state, count] of Object.entries(counts)) this.set({ queue: name, state }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'biolayer_jobs_oldest_waiting_age_seconds',
+    help: 'For how long the first waiting job of a queue could have run; 0 when none waits',
+    labelNames: ['queue'],
+    registers: [registry],
+    async collect() {
+      for (const name of QUEUES) {
+        const since = await waitingSince(queues.all[name]);
+        this.set({ queue: name }, since === null ? 0 : secondsSince(since, db));
+      }
+    },
+  });
+}
+
+/** Since when the first waiting job could run, ms: since it was added, its delay ended, or it ran before. */
+async function waitingSince(queue: Queue): Promise<number | null> {
+  const jobs: (Job | undefined)[] = await queue.getJobs(['wait', 'prioritized'], 0, 0, true);
+  const times = jobs.flatMap((job) =>
+    job === undefined ? [] : [Math.max(job.timestamp + (job.opts.delay ?? 0), job.processedOn ?? 0)],
+  );
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+/** Age of the first entry of a stream, whose id begins with its time, s. */
+function ageOfFirst([first]: readonly [id: string, fields: string[]][], db: Db): number {
+  return first === undefined ? 0 : secondsSince(Number(first[0].split('-')[0]), db);
+}
+
+function secondsSince(at: number, db: Db): number {
+  return Math.max(0, (db.clock.now() - at) / 1000);
+}

@@ -1,0 +1,76 @@
+// Which processes are alive. Each renews an entry of its own in one sorted set; the entry of a process that was killed ends by
+// itself, and so does the set when no process is left.
+
+import { randomUUID } from 'node:crypto';
+import type { Db } from '../redis/connection.ts';
+
+export const PROCESS_KINDS = ['web', 'worker'] as const;
+export type ProcessKind = (typeof PROCESS_KINDS)[number];
+
+const EVERY_MS = 10_000;
+/** An entry that is not renewed ends after this, ms. */
+const ALIVE_MS = 30_000;
+
+function keyOf(db: Db): string {
+  return `${db.prefix}:processes`;
+}
+
+/** The heartbeat of this process, from `start` to `stop`. */
+export class Heartbeat {
+  readonly #db: Db;
+  readonly #member: string;
+  #timer: NodeJS.Timeout | null = null;
+  /** One at a time: in an outage the commands of a worker process wait. */
+  #beating: Promise<void> | null = null;
+
+  /** @param version of the software */
+  constructor(db: Db, kind: ProcessKind, version: string) {
+    this.#db = db;
+    this.#member = `${kind} ${version} ${randomUUID()}`;
+  }
+
+  /** Resolves after the first beat. */
+  async start(): Promise<void> {
+    this.#timer = setInterval(() => void this.#beat(), EVERY_MS);
+    this.#timer.unref();
+    await this.#beat();
+  }
+
+  /** Removes the entry; without Redis it ends by itself. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#db.redis.status !== 'ready') return;
+    await this.#beating;
+    await this.#db.redis.zrem(keyOf(this.#db), this.#member).catch(() => undefined);
+  }
+
+  #beat(): Promise<void> {
+    this.#beating ??= this.#renew()
+      // Whoever else uses the connection reports the outage.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#beating = null;
+      });
+    return this.#beating;
+  }
+
+  async #renew(): Promise<void> {
+    const { redis, clock } = this.#db;
+    const key = keyOf(this.#db);
+    const now = clock.now();
+    await Promise.all([
+      redis.zremrangebyscore(key, '-inf', now),
+      redis.zadd(key, now + ALIVE_MS, this.#member),
+      redis.pexpire(key, ALIVE_MS),
+    ]);
+  }
+}
+
+/** The processes that are alive. */
+export async function processesAlive(db: Db): Promise<{ kind: string; version: string }[]> {
+  const members = await db.redis.zrangebyscore(keyOf(db), db.clock.now(), '+inf');
+  return members.map((member) => {
+    const [kind = '', version = ''] = member.split(' ');
+    return { kind, version };
+  });
+}
