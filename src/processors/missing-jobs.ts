@@ -30,6 +30,8 @@ export class MissingJobs {
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
   async #isScheduledSoon({ queue: name, opts }: NewJob): Promise<boolean> {
     const queue = this.#queues.all[name];
+    // Asked first, because BullMQ looks for the state of an unknown job in every list, from end to end.
+    if ((await this.#db.redis.exists(queue.toKey(opts.jobId))) === 0) return false;
     const state = await queue.getJobState(opts.jobId);
     if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
     const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);

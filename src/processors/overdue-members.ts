@@ -13,10 +13,14 @@ import {
   UnreadableRecord,
 } from '../store/redis/unreadable.ts';
 
-/** Most members of an index in one walk. */
-const BATCH = 500;
+/** Members that are read at once. */
+const PAGE = 500;
+/** Members that are worked on at the same time. */
+const AT_ONCE = 50;
 /** Delay before a member that only a newer process can read is tried again, ms. */
 const RETRY_NEWER_AFTER_MS = 30_000;
+
+type Scored = [member: string, score: number];
 
 /** An index, and the pattern of its members. */
 export interface OverdueIndex {
@@ -26,40 +30,60 @@ export interface OverdueIndex {
 }
 
 /**
- * Runs `act` for each member that is due before `until`, the oldest first.
- * @param until ms. @returns the number of members that failed on their own.
+ * Runs `act` for each member that is due before `until`, page by page, the oldest first.
+ * @param until ms. @param mayContinue called after each page; false ends the walk.
+ * @returns the number of members that failed on their own.
  */
 export async function forEachOverdue(
   db: Db,
   log: Log,
-  { partition, key, pattern }: OverdueIndex,
+  index: OverdueIndex,
   until: number,
   act: (member: string, score: number) => Promise<unknown>,
+  mayContinue: () => Promise<boolean>,
 ): Promise<number> {
   let failed = 0;
-  for (const [member, score] of await overdueMembers(db, key, until)) {
-    if (!pattern.test(member)) {
-      const reason = 'the member of an index is malformed';
-      log.error({ index: key, member }, `${reason}, and is set aside`);
-      await moveMemberToDead(db, partition, key, { name: member, score, reason });
-      failed += 1;
-      continue;
+  for await (const page of overduePages(db, index.key, until)) {
+    for (let at = 0; at < page.length; at += AT_ONCE) {
+      const all = page.slice(at, at + AT_ONCE).map((one) => actOn(db, log, index, one, act));
+      // All end before an error of the whole, such as an outage, ends the walk.
+      for (const one of await Promise.allSettled(all))
+        if (one.status === 'rejected') throw one.reason;
+        else if (!one.value) failed += 1;
     }
-    try {
-      await act(member, score);
-    } catch (error) {
-      if (!concernsOneItem(error)) throw error;
-      failed += 1;
-      reportFailed(db, `${key} ${member}`, error);
-      const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
-      const retryAt = db.clock.now() + (isNewer ? RETRY_NEWER_AFTER_MS : RETRY_UNREADABLE_AFTER_MS);
-      await commit(db.redis, {
-        guards: [{ kind: 'score', key, member, score }],
-        writes: [['ZADD', key, 'XX', retryAt, member]],
-      });
-    }
+    if (!(await mayContinue())) break;
   }
   return failed;
+}
+
+/** @returns false when the member failed on its own. */
+async function actOn(
+  db: Db,
+  log: Log,
+  { partition, key, pattern }: OverdueIndex,
+  [member, score]: Scored,
+  act: (member: string, score: number) => Promise<unknown>,
+): Promise<boolean> {
+  if (!pattern.test(member)) {
+    const reason = 'the member of an index is malformed';
+    log.error({ index: key, member }, `${reason}, and is set aside`);
+    await moveMemberToDead(db, partition, key, { name: member, score, reason });
+    return false;
+  }
+  try {
+    await act(member, score);
+    return true;
+  } catch (error) {
+    if (!concernsOneItem(error)) throw error;
+    reportFailed(db, `${key} ${member}`, error);
+    const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
+    const retryAt = db.clock.now() + (isNewer ? RETRY_NEWER_AFTER_MS : RETRY_UNREADABLE_AFTER_MS);
+    await commit(db.redis, {
+      guards: [{ kind: 'score', key, member, score }],
+      writes: [['ZADD', key, 'XX', retryAt, member]],
+    });
+    return false;
+  }
 }
 
 /** Removes a member that is done, unless it has got another due time meanwhile. */
@@ -70,15 +94,24 @@ export async function removeMember(db: Db, key: string, member: string, score: n
   });
 }
 
-/** The members that are due before `until`, with their scores. */
-async function overdueMembers(
-  db: Db,
-  key: string,
-  until: number,
-): Promise<[member: string, score: number][]> {
-  const flat = await db.redis.zrangebyscore(key, 0, until, 'WITHSCORES', 'LIMIT', 0, BATCH);
-  return Array.from({ length: flat.length / 2 }, (_, index) => [
-    flat[2 * index] ?? '',
-    Number(flat[2 * index + 1]),
-  ]);
+/** The members that are due before `until`, with their scores, as they are when their page is read. */
+async function* overduePages(db: Db, key: string, until: number): AsyncGenerator<Scored[]> {
+  let from = 0;
+  // Members of the last score, which the next page begins with, as far as they are still there.
+  let seen = new Set<string>();
+  for (;;) {
+    const limit = PAGE + seen.size;
+    const flat = await db.redis.zrangebyscore(key, from, until, 'WITHSCORES', 'LIMIT', 0, limit);
+    const read = Array.from(
+      { length: flat.length / 2 },
+      (_, index): Scored => [flat[2 * index] ?? '', Number(flat[2 * index + 1])],
+    );
+    const page = read.filter(([member, score]) => score !== from || !seen.has(member));
+    if (page.length > 0) yield page;
+    if (read.length < limit) return;
+    const last = read.at(-1)?.[1] ?? until;
+    const ofLast = read.filter(([, score]) => score === last).map(([member]) => member);
+    seen = new Set(last === from ? [...seen, ...ofLast] : ofLast);
+    from = last;
+  }
 }

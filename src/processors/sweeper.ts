@@ -94,7 +94,7 @@ export class Sweeper {
   }
 
   /**
-   * Sweeps once. @param mayContinue called after each partition.
+   * Sweeps once. @param mayContinue called after each partition, and after each page of members that needed repair.
    * @returns the number of jobs added.
    */
   async sweep(mayContinue: MayContinue = async () => true): Promise<number> {
@@ -107,7 +107,14 @@ export class Sweeper {
       const walk = (key: string, pattern: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
         this.#reportingFailure(key, async () => {
           const index = { partition, key, pattern };
-          const failed = await forEachOverdue(this.#db, this.#log, index, now - GRACE_MS, act);
+          // Where the jobs of a whole page exist, those of later members do too, as a rule: a queue has not been lost, but is long.
+          let addedBefore = this.jobsAdded;
+          const goOn = async () => {
+            const isRepairing = this.jobsAdded > addedBefore;
+            addedBefore = this.jobsAdded;
+            return isRepairing && (await mayContinue());
+          };
+          const failed = await forEachOverdue(this.#db, this.#log, index, now - GRACE_MS, act, goOn);
           this.failed += failed;
         });
       await walk(keys.due, TWO_IDS, (member, score) =>

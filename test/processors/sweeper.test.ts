@@ -35,7 +35,7 @@ import {
   withClockAhead,
 } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
-import { rfc3339 } from '../support/tasks.ts';
+import { type InputChange, rfc3339 } from '../support/tasks.ts';
 
 const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
@@ -108,6 +108,25 @@ describe('a sweep', () => {
     // Jobs that are lost again are added again.
     await deleteAllJobs(db);
     expect(await sweeper.sweep()).toBe(OWED.length);
+  });
+
+  it('adds the jobs of a lost queue in one go, however many of them share their time', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const count = 1200;
+    const timed: InputChange = { sla: { target_latency_seconds: 60 }, requirements: { trust_level: 5 } };
+    for (let made = 0; made < count; made += 100)
+      await Promise.all(Array.from({ length: 100 }, () => addTask(db, org, timed)));
+    const { due } = orgKeysOf(db.prefix, org);
+    const at = (await db.redis.zrange(due, '0', '0', 'WITHSCORES'))[1] ?? '';
+    const members = await db.redis.zrange(due, '0', '-1');
+    // Some two pages that differ by nothing but their names.
+    await db.redis.zadd(due, ...members.slice(0, 1000).flatMap((member) => [at, member]));
+    const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
+    expect(await sweeper.sweep()).toBe(count);
+    expect(new Set(await kinds(queues))).toEqual(new Set(['target_latency']));
+    expect(await queues.all.sla.getWaitingCount()).toBe(count);
   });
 
   it('adds no job for a check that has one or is not due', async () => {
