@@ -41,16 +41,28 @@ interface ReceivedResponse {
 /** Returns the differences between a response and its documentation; [] for none. */
 export type AnswerCheck = (answer: ReceivedResponse) => string[];
 
+/** Checks by document, without the server's URL: compiling the schemas takes longer than most tests. */
+const checks = new Map<string, AnswerCheck>();
+
 /** Creates a check against the OpenAPI document served at `url`. */
 export async function documentedAnswers(url: string): Promise<AnswerCheck> {
-  const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApiDocument;
+  const text = (await (await fetch(`${url}/openapi.json`)).text()).replaceAll(url, '');
+  const check = checks.get(text) ?? checkOf(JSON.parse(text) as OpenApiDocument);
+  checks.set(text, check);
+  return check;
+}
+
+function checkOf(document: OpenApiDocument): AnswerCheck {
   closeObjects(document.components.schemas);
   closeObjects(document.paths);
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   ajvFormats.default(ajv);
   ajv.addSchema(document, 'openapi');
   const compiled = new Map<string, ValidateFunction>();
-  const templates = Object.keys(document.paths).map((path) => ({ path, form: formOf(path) }));
+  // An exact path has precedence over one with parameters.
+  const templates = Object.keys(document.paths)
+    .sort((a, b) => a.split('{').length - b.split('{').length)
+    .map((path) => ({ path, form: formOf(path) }));
 
   const validatorOf = (schema: Json, steps: string[]): ValidateFunction => {
     // Compiled once for all references to it.
@@ -69,11 +81,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     if (answer.method === 'HEAD' || answer.method === 'OPTIONS' || answer.status === 304) return [];
     const faults = answer.status >= 400 ? problemFaults(answer) : [];
     const plain = answer.path.replace(/\?.*/s, '');
-    // An exact path has precedence over one with parameters.
-    const path = templates
-      .filter(({ form }) => form.test(plain))
-      .map((one) => one.path)
-      .sort((a, b) => a.split('{').length - b.split('{').length)[0];
+    const path = templates.find(({ form }) => form.test(plain))?.path;
     const method = answer.method.toLowerCase();
     const operation = path === undefined ? undefined : document.paths[path]?.[method];
     if (path === undefined || operation === undefined) return faults;
