@@ -94,6 +94,8 @@ export interface WebOptions {
   memoryHighWater?: number;
   /** Cost of a password hash; only tests set it. */
   passwordCost?: PasswordCost;
+  /** How often a waiting request looks for changes that it was not told of, ms; only tests set it. */
+  lookEvery?: number;
   /** Origin at which clients reach the API; `own` for the address it listens on, if that is loopback. Without it OAuth is off. */
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
@@ -159,7 +161,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const app = createApp({
     db,
     memory,
-    changes: new Changes(subscriber, prefix),
+    changes: new Changes(subscriber, prefix, options.lookEvery),
     queues,
     schemas,
     sealer: options.sealer,

@@ -5,6 +5,7 @@ import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { QUOTAS } from '../../../src/config.ts';
 import { newCredential } from '../../../src/store/identity/credential-text.ts';
+import { COMMAND_TIMEOUT } from '../../../src/store/redis/connection.ts';
 import {
   type Answer,
   type Client,
@@ -20,6 +21,8 @@ import { consolePage, WebPage } from '../../support/web-page.ts';
 import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 const LIMIT = 2000;
+/** Waiting requests notice an outage when they look. */
+const LOOK_EVERY = 1000;
 const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
 /** Well-formed ids for parameters with a format: a malformed id is a 404 without access to Redis. */
 const SOME_IDS: Record<string, string> = { client_id: `blc_${'A'.repeat(43)}`, entry_id: 'p00-1-1' };
@@ -37,7 +40,11 @@ let pages: { worker: WebPage; console: WebPage };
 
 beforeAll(async () => {
   redis = await startOwnRedis();
-  api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS, publicUrl: 'own' } });
+  api = await startApi({
+    redisUrl: redis.url,
+    processors: true,
+    web: { quotas: QUOTAS, publicUrl: 'own', lookEvery: LOOK_EVERY },
+  });
   org = await createOrg(api);
   client = org.client;
   person = await createTestWorker(api, client, { availability: 'away' });
@@ -180,23 +187,9 @@ describe.each(WAYS)('%s', (_name, way) => {
     expect((await worker.client.request('GET', '/v1/worker')).status).toBe(200);
   });
 
-  test('the board and the metrics do not hang either', async () => {
-    await goAway(way);
-    const started = performance.now();
-    const statuses = await Promise.all(
-      ['/admin/queues/api/queues', '/metrics'].map(async (path) => {
-        const response = await fetch(api.url + path, {
-          headers: { Authorization: `Bearer ${api.operator.credential}` },
-        });
-        await response.text();
-        return response.status;
-      }),
-    );
-    expect(performance.now() - started).toBeLessThan(2 * LIMIT);
-    expect(statuses).toEqual([503, 503]);
-  });
-
-  test('OAuth does not hang either', async () => {
+  test('the board, the metrics and OAuth do not hang either', async () => {
+    const operators = (path: string) =>
+      fetch(api.url + path, { headers: { Authorization: `Bearer ${api.operator.credential}` } });
     const robot = { name: 'x', scopes: ['tasks:read'] };
     const made = await client.post<Record<string, string>>('/v1/oauth-clients', robot);
     const app = await client.post<Record<string, string>>('/v1/oauth-clients', {
@@ -223,9 +216,20 @@ describe.each(WAYS)('%s', (_name, way) => {
     expect((await token()).status).toBe(200);
     await goAway(way);
     const started = performance.now();
+    const ofOperator = Promise.all(
+      ['/admin/queues/api/queues', '/metrics'].map(async (path) => {
+        const response = await operators(path);
+        await response.text();
+        return [path, response.status, performance.now() - started < 2 * LIMIT];
+      }),
+    );
     const answers = await Promise.all([token(), authorize()]);
     expect(performance.now() - started).toBeLessThan(LIMIT + 500);
     expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    expect(await ofOperator).toEqual([
+      ['/admin/queues/api/queues', 503, true],
+      ['/metrics', 503, true],
+    ]);
     for (const { headers } of answers) {
       expect(headers.get('retry-after')).toBe('2');
       expect(headers.get('location')).toBeNull();
@@ -248,7 +252,7 @@ describe.each(WAYS)('%s', (_name, way) => {
     await goAway(way);
     const began = performance.now();
     expect((await waits).outcome).toBe('503 unavailable');
-    expect(performance.now() - began).toBeLessThan(5000 + LIMIT);
+    expect(performance.now() - began).toBeLessThan(LOOK_EVERY + LIMIT);
     await comeBack();
     await hearsNews();
     const again = client.get<TaskView>(path);
@@ -299,7 +303,7 @@ test.each<[string, () => Promise<unknown>]>([
   const { redis: connection } = api.web.db;
   await begin();
   const answer = connection.ping();
-  const end = performance.now() + LIMIT;
+  const end = performance.now() + COMMAND_TIMEOUT + 100;
   while (performance.now() < end); // Sent, answered, and nobody looks.
   expect(await answer).toBe('PONG');
 });
