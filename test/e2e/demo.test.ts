@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, type TestContext, vi } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LIMIT = 150_000;
@@ -16,23 +16,19 @@ interface Run {
   stderr: string;
 }
 
-const running: ChildProcess[] = [];
+type OnTestFinished = TestContext['onTestFinished'];
 
-afterEach(async () => {
-  for (const child of running.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-});
-
-function start(...args: string[]): Run {
+function start(onTestFinished: OnTestFinished, ...args: string[]): Run {
   // script/demo would also install packages.
   const child = spawn(process.execPath, ['--import', 'tsx', 'script/demo.ts', ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  running.push(child);
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
   const run: Run = { process: child, stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text) => {
     run.stdout += text;
@@ -43,8 +39,11 @@ function start(...args: string[]): Run {
   return run;
 }
 
-async function finish(...args: string[]): Promise<Run & { code: number | null }> {
-  const run = start(...args);
+async function finish(
+  onTestFinished: OnTestFinished,
+  ...args: string[]
+): Promise<Run & { code: number | null }> {
+  const run = start(onTestFinished, ...args);
   const [code] = await once(run.process, 'close');
   return { ...run, code };
 }
@@ -74,11 +73,12 @@ function timelines(stdout: string): string[][] {
     );
 }
 
-describe('script/demo', () => {
+// Each on its own Redis and ports, and idle for much of its time.
+describe.concurrent('script/demo', () => {
   it(
     'prints every event of both tasks with its verified webhook, in 80 columns, and leaves nothing behind',
-    async () => {
-      const run = await finish();
+    async ({ onTestFinished }) => {
+      const run = await finish(onTestFinished);
       // On a busy machine it may print warnings.
       expect(run.code, run.stderr).toBe(0);
       const verified = (types: string[]) => types.map((type, index) => `${index + 1} task.${type} verified`);
@@ -106,8 +106,8 @@ describe('script/demo', () => {
 
   it(
     'fails and lists the events without a verified webhook when signatures are wrong',
-    async () => {
-      const run = await finish('--wrong-secret');
+    async ({ onTestFinished }) => {
+      const run = await finish(onTestFinished, '--wrong-secret');
       expect(run.code).toBe(1);
       expect(run.stderr).toMatch(
         /The demo failed\. The receiver refused a webhook: The webhook is not authentic: No matching signature found/,
@@ -123,8 +123,8 @@ describe('script/demo', () => {
 
   it(
     'stops everything on SIGTERM',
-    async () => {
-      const run = start();
+    async ({ onTestFinished }) => {
+      const run = start(onTestFinished);
       await vi.waitFor(() => expect(run.stdout).toContain('1. A task is created'), { timeout: LIMIT / 2 });
       run.process.kill('SIGTERM');
       const [code] = await once(run.process, 'close');
@@ -137,8 +137,8 @@ describe('script/demo', () => {
 
   it(
     'prints its usage',
-    async () => {
-      expect(await finish('--nonsense')).toMatchObject({
+    async ({ onTestFinished }) => {
+      expect(await finish(onTestFinished, '--nonsense')).toMatchObject({
         code: 2,
         stdout: '',
         stderr: expect.stringMatching(/^Usage: script\/demo/),
