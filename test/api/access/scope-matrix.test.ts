@@ -309,7 +309,10 @@ async function ownersView(): Promise<string[]> {
   const filled = paths.map((path) => path.replace(/\{(\w+)\}/, (_, name: string) => things[name] ?? ''));
   const answers = await Promise.all(filled.map((path) => owner.client.request('GET', `/v1/${path}`)));
   const keys = await owner.client.request('GET', '/v1/api-keys?limit=200');
-  return [...answers.map((one) => withoutRequestId(one.text)), String(keys.text.includes(things.key_id ?? ''))];
+  return [
+    ...answers.map((one) => withoutRequestId(one.text)),
+    String(keys.text.includes(things.key_id ?? '')),
+  ];
 }
 
 const CASES = ROUTES.filter(({ access }) => access.kind !== 'open' && access.kind !== 'sign_in').map(
