@@ -56,6 +56,8 @@ export class Sweeper {
   readonly #log: Log;
   readonly #task: PeriodicTask;
   #areOrgsListed = false;
+  /** Sweeps since the start. */
+  #rounds = 0;
   readonly #missing: MissingJobs;
   /** Members that failed on their own since the start. */
   failed = 0;
@@ -102,6 +104,7 @@ export class Sweeper {
     // One suffix per 30 s: a job added twice within it gets the same id.
     const idSuffix = `r${Math.floor(now / 30_000)}`;
     const before = this.jobsAdded;
+    const round = this.#rounds++;
     for (const partition of PARTITIONS) {
       const keys = partitionKeys(this.#db.prefix, partition);
       const walk = (key: string, pattern: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
@@ -143,7 +146,7 @@ export class Sweeper {
     this.#areOrgsListed = true;
     for (const orgId of await allTenants(this.#db))
       await this.#reportingFailure(orgKeysOf(this.#db.prefix, orgId).matchingQueues, async () => {
-        const failed = await sweepMatchingQueues(this.#db, this.#queues, orgId, now - GRACE_MS);
+        const failed = await sweepMatchingQueues(this.#db, this.#queues, orgId, now - GRACE_MS, round);
         this.failed += failed;
       });
     for (const queue of Object.values(this.#queues.all)) {

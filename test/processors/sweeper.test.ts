@@ -201,11 +201,28 @@ describe('a sweep', () => {
     const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     await sweeper.sweep();
     expect(await kinds(queues)).toEqual([]);
-    await addWorker(db, org);
+    await Promise.all([addWorker(db, org), addWorker(db, org)]);
     await sweeper.sweep();
     // The first task of each matching queue is requested, and the others follow from it; one job does both.
     expect(await kinds(queues)).toEqual(['match']);
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).matchRequests)).toBe(2);
+  });
+
+  it('asks for a few ready workers instead of many matching queues', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const [task] = await Promise.all(
+      ['c', 'a', 'b'].map((skill) => addTask(db, org, { requirements: { skills: [skill] } })),
+    );
+    const { worker_id } = await addWorker(db, org, { skills: ['c'] });
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
+    await sweeper.sweep();
+    const { matchRequests } = orgKeysOf(db.prefix, org);
+    expect(await db.redis.zrange(matchRequests, '0', '-1')).toEqual([`worker ${worker_id}`]);
+    await runProcessors(db, { sweepEvery: HOUR });
+    const status = async () => (await taskOf(db, org, task?.task_id ?? '')).status;
+    await expect.poll(status, { timeout: 10_000 }).toBe('offered');
   });
 
   it('removes an empty matching queue and keeps one with waiting tasks', async () => {
