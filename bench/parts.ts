@@ -8,6 +8,7 @@ import {
   deliveries,
   latencyAtHalfLoad,
 } from './deliveries.ts';
+import { measureDurability } from './durability.ts';
 import { measureFairness } from './fairness.ts';
 import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
@@ -34,6 +35,7 @@ type Part = (stage: BenchEnvironment, scale: number) => Promise<Measured>;
 /** All parts by their name on the command line, in the order in which they run. */
 export const PARTS: Record<string, Part> = {
   creates: measureCreates,
+  durability: measureDurability,
   deliveries: measureDeliveries,
   latency: measureLatency,
   hanging: measureHanging,

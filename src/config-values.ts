@@ -126,6 +126,11 @@ export function asQuota(text: string): Quota | null {
   );
 }
 
+export function asDurability(text: string): 'local' | 'replicated' {
+  if (text === 'local' || text === 'replicated') return text;
+  throw new Fault('must be local or replicated');
+}
+
 export function asLogLevel(text: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text);
   if (level) return level;

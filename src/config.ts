@@ -9,6 +9,7 @@ import {
   asBaseUrl,
   asContact,
   asCredential,
+  asDurability,
   asFile,
   asInteger,
   asKey,
@@ -45,6 +46,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Config {
   /** Undefined for an embedded Redis, which only the `server` process can use. */
   readonly redis: Topology | undefined;
+  /** Replicas that must have a write of the API before it is confirmed; 0: it is confirmed at once. */
+  readonly durabilityReplicas: number;
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
@@ -154,6 +157,13 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   const usesTls = given('REDIS_URL')?.startsWith('rediss') ?? false;
   for (const name of ['REDIS_TLS_CA', 'REDIS_TLS_CERT', 'REDIS_TLS_KEY'])
     if (given(name) && !usesTls) faults.push(`${name} has no effect unless REDIS_URL begins with rediss`);
+  const durability = read('DURABILITY', asDurability, 'local');
+  if (durability === 'replicated' && !given('DURABILITY_REPLICAS')) {
+    faults.push('DURABILITY_REPLICAS is required with DURABILITY=replicated: how many replicas Redis has');
+  }
+  if (durability === 'local' && given('DURABILITY_REPLICAS')) {
+    faults.push('DURABILITY_REPLICAS has no effect unless DURABILITY is replicated');
+  }
   const topologyOptions = {
     tls,
     sentinelUsername: read('SENTINEL_USERNAME', asText, undefined),
@@ -163,6 +173,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   const dataDir = read('DATA_DIR', asText, '.data');
   const config: Config = {
     redis: read('REDIS_URL', asTopology(topologyOptions), undefined),
+    durabilityReplicas: read('DURABILITY_REPLICAS', asInteger(1, 100), 0),
     host: read('HOST', asText, '127.0.0.1'),
     port: read('PORT', asInteger(0, 65_535), 3000),
     operatorToken: read('OPERATOR_TOKEN', asToken, undefined),

@@ -34,7 +34,8 @@ async function startAll(config: Config, log: Logger): Promise<void> {
   if (redis === undefined) throw new Error('there is no Redis to connect to');
   const operatorToken = config.operatorToken ?? own.operatorToken;
   const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
-  await preflight({ redis, sealer, lostKey: config.secretsKeyLost, log });
+  const { durabilityReplicas, secretsKeyLost: lostKey } = config;
+  await preflight({ redis, durabilityReplicas, sealer, lostKey, log });
   const {
     webhookAllowedNetworks,
     trustedProxies,
@@ -51,6 +52,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
 
   const web = await startWeb({
     redis,
+    durabilityReplicas,
     host,
     port,
     sealer,

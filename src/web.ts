@@ -9,7 +9,8 @@ await runProcess(
   (env) => loadConfig(env, 'web'),
   async (config, log) => {
     const sealer = sealerOf(config);
-    await preflight({ redis: config.redis, sealer, lostKey: config.secretsKeyLost, log });
+    const { redis, durabilityReplicas, secretsKeyLost: lostKey } = config;
+    await preflight({ redis, durabilityReplicas, sealer, lostKey, log });
     const web = await startWeb({ ...config, clientLimits: clientLimitsOf(config), sealer, log });
     closeOnSignal(log, () => web.close());
     logReady(log, { url: web.url, port: web.port });

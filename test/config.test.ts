@@ -64,6 +64,7 @@ describe('defaults', () => {
   it('apply to a server with an empty environment', () => {
     const expected = {
       redis: undefined,
+      durabilityReplicas: 0,
       host: '127.0.0.1',
       port: 3000,
       operatorToken: undefined,
@@ -173,6 +174,8 @@ it.each([
   ['REDIS_URL', 'redis+sentinel://localhost'],
   ['REDIS_URL', 'redis+cluster://localhost'],
 
+  ['DURABILITY', 'always'],
+  ['DURABILITY_REPLICAS', '2'],
   ['PORT', '65536'],
   ['PORT', '-1'],
   ['PORT', '80.5'],
@@ -212,6 +215,14 @@ it('reports all faults at once, each on its own line of the message', () => {
     'TRUSTED_PROXIES',
   ]);
   expect(new ConfigError(faults).message.split('\n')).toEqual(faults);
+});
+
+it('with DURABILITY=replicated, the number of replicas is that of DURABILITY_REPLICAS', () => {
+  const env = { ...CONNECTED, DURABILITY: 'replicated', DURABILITY_REPLICAS: '2' };
+  expect(loadConfig(env, 'web').durabilityReplicas).toBe(2);
+  expect(faultsOf({ ...CONNECTED, DURABILITY: 'replicated' })).toEqual([
+    expect.stringMatching(/^DURABILITY_REPLICAS is required with DURABILITY=replicated/),
+  ]);
 });
 
 describe('TLS and sentinels', () => {

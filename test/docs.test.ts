@@ -195,6 +195,7 @@ describe('docs/operations.md', () => {
       MAX_STREAMS_PER_CREDENTIAL: String(config.inFlight.streams.credential),
       METRICS_HOST: config.metrics.host,
       WORKER_CONCURRENCY: String(config.workerConcurrency),
+      DURABILITY: config.durabilityReplicas === 0 ? 'local' : 'replicated',
       MEMORY_HIGH_WATER: String(config.memoryHighWater),
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(

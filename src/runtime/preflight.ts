@@ -29,6 +29,8 @@ interface Log {
 /** What to check. */
 export interface PreflightOptions {
   redis: Topology;
+  /** Replicas that must confirm the process's writes; none by default. */
+  durabilityReplicas?: number;
   sealer: Sealer;
   /** Id of a sealing key that is lost for good. */
   lostKey: string | undefined;
@@ -42,7 +44,7 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   const { sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
   const redis = await reach(options.redis, reachLimit, log);
   try {
-    await checkRedis(redis, PREFIX, log);
+    await checkRedis(redis, PREFIX, log, options.durabilityReplicas);
     await checkSealingKeys(redis, sealer, lostKey, log);
   } catch (error) {
     const refusal = refusalOf(error);

@@ -99,7 +99,14 @@ const KEY_COMMANDS = [
 ] as const;
 
 /** Commands that name no key. `C` is a channel. */
-const OTHER_COMMANDS = ['INFO server', 'TIME', 'PING', 'EVAL return(1) 0', 'PUBLISH C v'] as const;
+const OTHER_COMMANDS = [
+  'INFO server',
+  'TIME',
+  'PING',
+  'EVAL return(1) 0',
+  'PUBLISH C v',
+  'WAIT 0 1',
+] as const;
 
 /** Names of all commands that the user must be allowed to run, in capitals. */
 export const COMMANDS: readonly string[] = [
@@ -115,10 +122,15 @@ export const COMMANDS: readonly string[] = [
 
 /**
  * Checks a Redis, and logs a warning for settings that may lose data.
- * @param prefix first part of every key.
+ * @param prefix first part of every key. @param durabilityReplicas how many must confirm writes.
  * @throws StartupFault when the user lacks a right, it is part of a cluster, or its version is too old.
  */
-export async function checkRedis(redis: Redis, prefix: string, log: Log): Promise<void> {
+export async function checkRedis(
+  redis: Redis,
+  prefix: string,
+  log: Log,
+  durabilityReplicas = 0,
+): Promise<void> {
   await checkRights(redis, prefix);
   const info = await readInfo(redis);
   if (info.get('cluster_enabled') === '1')
@@ -135,6 +147,12 @@ export async function checkRedis(redis: Redis, prefix: string, log: Log): Promis
     log.warn(
       { setting: 'maxmemory-policy', value: policy },
       'Redis evicts tasks and jobs when its memory is full. Set maxmemory-policy noeviction',
+    );
+  const replicas = Number(info.get('connected_slaves'));
+  if (replicas < durabilityReplicas)
+    log.warn(
+      { setting: 'DURABILITY_REPLICAS', value: durabilityReplicas, replicas },
+      'Redis has fewer replicas: all changes are answered with 503 until it has as many',
     );
   if (info.get('aof_enabled') === '0')
     log.warn(

@@ -3,6 +3,7 @@
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { DefaultQuotas } from '../api/access/admission.ts';
 import { ClientAddresses } from '../api/access/client-address.ts';
@@ -22,6 +23,7 @@ import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import { confirmByReplicas } from '../store/redis/durability.ts';
 import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
@@ -72,6 +74,8 @@ export function clientLimitsOf({ connections }: Pick<Config, 'connections'>): Pa
 /** How to start the API. */
 export interface WebOptions {
   redis: Topology;
+  /** Replicas that must have a write before it is confirmed; none by default. */
+  durabilityReplicas?: number;
   prefix?: string;
   host: string;
   port: number;
@@ -129,6 +133,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const subscriber = outages.watch(connect(options.redis, 'request', outages.onError));
   // Notifications must come from the server that takes the writes: after a failover both connections move.
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
+  const writer = connectWriter(options, redis, outages);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { memoryHighWater = MEMORY_HIGH_WATER } = options;
@@ -182,7 +187,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     closing: closing.signal,
   });
   server.on('request', app.callback());
-  await Promise.all([whenReady(redis), whenReady(subscriber)]);
+  await Promise.all([redis, subscriber, ...(writer === null ? [] : [writer])].map(whenReady));
   await clock.start();
   await memory.start();
   const heartbeat = new Heartbeat(db, 'web', VERSION);
@@ -210,9 +215,33 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
       await queues.close();
       evidence.close();
       subscriber.disconnect();
+      writer?.disconnect();
       redis.disconnect();
     },
   };
+}
+
+/** The connection for writes that replicas must confirm, if they must. */
+function connectWriter(
+  { redis: topology, durabilityReplicas: least = 0, prefix = PREFIX, log }: WebOptions,
+  redis: Redis,
+  outages: OutageLog,
+): Redis | null {
+  if (least === 0) return null;
+  const writer = outages.watch(connect(topology, 'request', outages.onError));
+  // Reads and writes must reach the same server.
+  redis.on('close', () => writer.status === 'ready' && writer.disconnect(true));
+  writer.on('close', () => redis.status === 'ready' && redis.disconnect(true));
+  confirmByReplicas(redis, {
+    writer,
+    key: `${prefix}:replicated`,
+    least,
+    onChange: ({ isConfirmed, ...fields }) =>
+      isConfirmed
+        ? log.info(fields, 'replicas confirm writes again')
+        : log.warn(fields, 'replicas do not confirm writes, changes are answered with 503'),
+  });
+  return writer;
 }
 
 /** Logs when creates begin to be refused, and when they are taken again. */

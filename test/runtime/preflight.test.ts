@@ -149,6 +149,11 @@ describe('Redis', () => {
     }
   });
 
+  test('that has fewer replicas than must confirm writes is reported by a warning', async () => {
+    await preflight({ redis: readTopology(own.url), durabilityReplicas: 2, sealer, lostKey: undefined, log });
+    expect(lines).toMatchObject([{ setting: 'DURABILITY_REPLICAS', value: 2, replicas: 0 }]);
+  });
+
   test('whose settings may lose tasks is reported by one warning per setting, with the remedy', async () => {
     await start(sealer);
     expect(lines).toEqual([]);

@@ -9,6 +9,7 @@ import type { Obstacle } from '../../state/workers/explain.ts';
 import { FileStoreError } from '../../store/evidence/files.ts';
 import { isUnavailable } from '../../store/redis/connection.ts';
 import { ContendedError } from '../../store/redis/contention.ts';
+import { UnconfirmedError } from '../../store/redis/durability.ts';
 import { UnopenableError } from '../../store/redis/sealing.ts';
 import { UnreadableRecord } from '../../store/redis/unreadable.ts';
 
@@ -158,6 +159,13 @@ export function throwIfAny(errors: readonly FieldError[]): void {
 /** Converts anything that was thrown to an error for the client. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof UnconfirmedError)
+    return new ApiError(
+      'unavailable',
+      'The change was made, but not all replicas of the database have it yet, and a failover may undo it. ' +
+        'Repeat the request with its Idempotency-Key.',
+      { headers: { 'Retry-After': '2' } },
+    );
   if (isUnavailable(error) || error instanceof FileStoreError || error instanceof ContendedError)
     return new ApiError('unavailable', 'The service is unavailable. Try again soon.', {
       headers: { 'Retry-After': '2' },

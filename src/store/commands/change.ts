@@ -12,6 +12,7 @@ import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/c
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
+import { confirmedRead } from '../redis/durability.ts';
 import { newId, newIdPair } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -121,7 +122,8 @@ export async function createTask(
       rememberValues(db, task);
       return { ok: true, task };
     }
-    const existing = taskId === undefined ? null : await loadTask(db, org_id, task.task_id);
+    const existing =
+      taskId === undefined ? null : await confirmedRead(db, (on) => loadTask(on, org_id, task.task_id));
     if (existing !== null) return { ok: true, task: existing.task };
     if (pool !== null && (await loadPool(db, org_id, pool)) === null)
       return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };

@@ -5,6 +5,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from './connection.ts';
 import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
+import { confirmed } from './durability.ts';
 import { defineScripts } from './scripts.ts';
 
 /**
@@ -146,6 +147,7 @@ const withScript = defineScripts<{
  * Runs all writes of a change in one atomic step if all its guards hold.
  * @returns false when a guard failed; then nothing was written.
  * @throws NotDueError when a `due` guard failed; then nothing was written either.
+ * @throws UnconfirmedError when not all replicas have the writes in time, if they must.
  * @throws the client's error in an outage, or when Redis refuses the write (for instance at its memory limit).
  */
 export async function commit(redis: Redis, { guards, writes }: Change): Promise<boolean> {
@@ -215,7 +217,11 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
       args.push(arg);
     }
   }
-  const answer = await withScript(redis).biolayerCommit([keys.length, ...keys, ...args]);
+  const answer = await confirmed(
+    redis,
+    (on) => withScript(on).biolayerCommit([keys.length, ...keys, ...args]),
+    (result) => result === 1,
+  );
   if (answer < 0) throw new NotDueError(-answer);
   return answer === 1;
 }

@@ -4,6 +4,7 @@
 import { type Read, readJsonShape, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
+import { confirmed } from './durability.ts';
 import { orgKeysOf } from './keys.ts';
 import { shortenTtl } from './ttl.ts';
 import { required } from './unreadable.ts';
@@ -63,7 +64,12 @@ export async function claimKey(
 ): Promise<Claimed> {
   const key = orgKeysOf(db.prefix, orgId).idempotency(scope);
   const text = JSON.stringify({ fingerprint, token });
-  const there = await db.redis.set(key, text, 'PX', CLAIM_MS, 'NX', 'GET');
+  // A stored response is as good as the change that it tells of.
+  const there = await confirmed(
+    db.redis,
+    (redis) => redis.set(key, text, 'PX', CLAIM_MS, 'NX', 'GET'),
+    (found) => found !== null,
+  );
   if (there === null)
     return { kind: 'claimed', claim: { key, text, fingerprint, counter: responseCounter(db, orgId) } };
   const kept = required(key, readKept(there));

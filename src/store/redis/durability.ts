@@ -1,0 +1,138 @@
+// Writes that survive a failover: with `DURABILITY=replicated`, the API confirms a change only when all replicas have it.
+//
+// Such writes have a connection of their own, because WAIT holds up all later commands of its connection, and it counts
+// for the server that the connection has reached: after a failover between a write and its WAIT, it says nothing about
+// that write. One WAIT serves all writes of a turn of the event loop, and those that come while the one before it waits.
+
+import type { Redis } from 'ioredis';
+import type { Db } from './connection.ts';
+
+/** Longest wait for the replicas, ms: less than the time limit of a command. */
+const WAIT_LIMIT = 1000;
+
+/** The write has happened, but a failover may undo it. Counts as an outage. */
+export class UnconfirmedError extends Error {
+  constructor() {
+    super('Not enough replicas have confirmed the write');
+  }
+}
+
+export interface ReplicaOptions {
+  /** A connection for these writes alone, to the same servers. */
+  writer: Redis;
+  /** A key that is written before each WAIT, so that it counts for what others wrote before, too. */
+  key: string;
+  /** So many replicas must have a write, and all that are connected. */
+  least: number;
+  /** Called when writes are no longer confirmed, and when they are again. */
+  onChange?: (state: { isConfirmed: boolean; acknowledged: number; needed: number }) => void;
+}
+
+const confirmations = new WeakMap<Redis, Confirmations>();
+
+/** From now on, commits that are given to this connection are confirmed by replicas. */
+export function confirmByReplicas(redis: Redis, options: ReplicaOptions): void {
+  confirmations.set(redis, new Confirmations(options));
+}
+
+/**
+ * Runs a write, or a read of what may have been written only now, and waits until all replicas have what it wrote or
+ * read, if that was asked for the connection.
+ * @param run runs it on the connection that it is given.
+ * @param isNeeded whether its result must be confirmed.
+ * @throws UnconfirmedError
+ */
+export function confirmed<T>(
+  redis: Redis,
+  run: (redis: Redis) => Promise<T>,
+  isNeeded: (result: T) => boolean,
+): Promise<T> {
+  const known = confirmations.get(redis);
+  return known === undefined ? run(redis) : known.run(run, isNeeded);
+}
+
+/** The same for a read of the store. */
+export function confirmedRead<T>(db: Db, read: (db: Db) => Promise<T>): Promise<T> {
+  return confirmed(
+    db.redis,
+    (redis) => read({ ...db, redis }),
+    (found) => found !== null,
+  );
+}
+
+class Confirmations {
+  readonly #options: ReplicaOptions;
+  /** Connections so far: what one has written, another cannot confirm. */
+  #connection = 0;
+  /** The WAIT that is being answered, and the one after it. */
+  #current: Promise<unknown> | null = null;
+  #next: Promise<void> | null = null;
+  /** Replicas that were connected at the last WAIT. */
+  #online = 0;
+  #isConfirmed = true;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    options.writer.on('close', () => {
+      this.#connection += 1;
+    });
+  }
+
+  async run<T>(run: (redis: Redis) => Promise<T>, isNeeded: (result: T) => boolean): Promise<T> {
+    const connection = this.#connection;
+    const result = await run(this.#options.writer);
+    if (isNeeded(result)) {
+      this.#requireSame(connection);
+      // After the reply, because ioredis sends a script again that the server did not know.
+      this.#next ??= this.#confirm();
+      await this.#next;
+    }
+    return result;
+  }
+
+  async #confirm(): Promise<void> {
+    const connection = this.#connection;
+    await (this.#current ?? new Promise((resolve) => setImmediate(resolve)));
+    // Whoever asks from here on gets the WAIT after this one.
+    this.#next = null;
+    this.#requireSame(connection);
+    const waiting = this.#wait();
+    const current = waiting.catch(() => undefined);
+    this.#current = current;
+    try {
+      await waiting;
+    } finally {
+      if (this.#current === current) this.#current = null;
+    }
+  }
+
+  #requireSame(connection: number): void {
+    if (connection !== this.#connection) throw new UnconfirmedError();
+  }
+
+  async #wait(): Promise<void> {
+    const { writer, key, least } = this.#options;
+    for (let needed = Math.max(least, this.#online); ; ) {
+      const [, acknowledged, info] = await Promise.all([
+        writer.set(key, '1'),
+        writer.wait(needed, WAIT_LIMIT),
+        writer.info('replication'),
+      ]);
+      this.#online = info.split('state=online').length - 1;
+      const isEnough = acknowledged >= Math.max(least, this.#online);
+      // A replica has come while the others were waited for.
+      if (!isEnough && acknowledged >= needed) needed = this.#online;
+      else {
+        this.#note(isEnough, acknowledged, needed);
+        if (!isEnough) throw new UnconfirmedError();
+        return;
+      }
+    }
+  }
+
+  #note(isConfirmed: boolean, acknowledged: number, needed: number): void {
+    if (isConfirmed === this.#isConfirmed) return;
+    this.#isConfirmed = isConfirmed;
+    this.#options.onChange?.({ isConfirmed, acknowledged, needed });
+  }
+}
