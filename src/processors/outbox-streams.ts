@@ -28,6 +28,8 @@ export interface OutboxStreamsOptions {
   log: Log;
   /** An entry pending for longer than this belongs to a dead relay, ms. */
   abandonedAfter: number;
+  /** How long a read waits for entries, ms. */
+  readWait?: number | undefined;
 }
 
 export class OutboxStreams {
@@ -36,6 +38,7 @@ export class OutboxStreams {
   readonly #consumer: string;
   readonly #log: Log;
   readonly #abandonedAfter: number;
+  readonly #readWait: number;
   /** Partition of each outbox key. */
   readonly #partitions = new Map<string, string>();
   /** Keys of the outboxes that can be read. */
@@ -44,12 +47,14 @@ export class OutboxStreams {
   #mayHavePending = false;
   #isClosing = false;
 
-  constructor({ db, blocking, consumer, log, abandonedAfter }: OutboxStreamsOptions) {
+  constructor(options: OutboxStreamsOptions) {
+    const { db, blocking, consumer, log, abandonedAfter } = options;
     this.#db = db;
     this.#blocking = blocking;
     this.#consumer = consumer;
     this.#log = log;
     this.#abandonedAfter = abandonedAfter;
+    this.#readWait = options.readWait ?? BLOCK_MS;
     for (const partition of PARTITIONS)
       this.#partitions.set(partitionKeys(db.prefix, partition).outbox, partition);
   }
@@ -168,7 +173,7 @@ export class OutboxStreams {
 
   /** @param from for each stream: `>` for new entries, or the id after which to read this consumer's pending entries. */
   async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
-    // Redis measures BLOCK_MS by its own clock: when that goes back by hours, the read would block for hours.
+    // Redis measures the wait by its own clock: when that goes back by hours, the read would block for hours.
     const limit = setInterval(() => this.#interruptRead(), READ_LIMIT);
     try {
       const reply = (await this.#blocking.xreadgroup(
@@ -178,7 +183,7 @@ export class OutboxStreams {
         'COUNT',
         BATCH,
         'BLOCK',
-        BLOCK_MS,
+        this.#readWait,
         'STREAMS',
         ...this.#keys,
         ...from,

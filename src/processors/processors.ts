@@ -67,6 +67,8 @@ export interface ProcessorOptions {
   retentionEvery?: number;
   statsEvery?: number;
   abandonedAfter?: number;
+  /** How long the relay waits for entries at a time, and so may take to close, ms; only tests set it. */
+  relayWait?: number;
 }
 
 export interface Processors {
@@ -221,6 +223,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     consumer: randomUUID(),
     log,
     park: (target) => webhooks.park(target),
+    readWait: options.relayWait,
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
   await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);

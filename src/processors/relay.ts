@@ -69,6 +69,7 @@ export class Relay {
     consumer: string;
     log: Log;
     abandonedAfter?: number;
+    readWait?: number | undefined;
     park?: (target: DeliveryTarget) => Promise<boolean>;
   }) {
     this.#db = options.db;

@@ -52,6 +52,7 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
     concurrency: 20,
+    relayWait: 100,
     log: ERRORS_ONLY,
     ...options,
   });
