@@ -72,8 +72,9 @@ describe('a job of a process whose clock is held', () => {
   });
 });
 
-describe('an SLA clock', () => {
-  it('is breached once, within a second of its due time', async () => {
+// Each in an org of its own, and idle until something is due. What is awaited belongs to a test: its own `expect`.
+describe.concurrent('an SLA clock', () => {
+  it('is breached once, within a second of its due time', async ({ expect }) => {
     const org = freshOrg(db);
     // No worker is eligible, and nothing else happens at that time.
     const deadline = rfc3339(db.clock.now() + 3500);
@@ -99,7 +100,7 @@ describe('an SLA clock', () => {
     }
   });
 
-  it('that is due while a worker is at work emits the breach, and work continues', async () => {
+  it('that is due while a worker is at work emits the breach, and work continues', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const deadline = rfc3339(db.clock.now() + 3500);
@@ -116,7 +117,7 @@ describe('an SLA clock', () => {
     await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
   });
 
-  it('that is due during a pending offer fails the task and releases the worker', async () => {
+  it('that is due during a pending offer fails the task and releases the worker', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const task = await addTask(db, org, { sla: { deadline: rfc3339(db.clock.now() + 2500) } });
@@ -127,7 +128,7 @@ describe('an SLA clock', () => {
     await expect.poll(() => statusOf(db, next), SOON).toBe('offered');
   });
 
-  it('that is met by a submission is not breached, and is checked again after rework', async () => {
+  it('that is met by a submission is not breached, and is checked again after rework', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const review = { mode: 'manual' } as const;
@@ -147,8 +148,8 @@ describe('an SLA clock', () => {
   });
 });
 
-describe('a task with a not_before', () => {
-  it('is queued then, within a second, and offered', async () => {
+describe.concurrent('a task with a not_before', () => {
+  it('is queued then, within a second, and offered', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const start = db.clock.now() + 1500;
@@ -162,7 +163,7 @@ describe('a task with a not_before', () => {
     expect(late).toBeLessThan(1000 + BUSY_MACHINE);
   });
 
-  it('is not queued early by a process whose clock is ahead', async () => {
+  it('is not queued early by a process whose clock is ahead', async ({ expect, onTestFinished }) => {
     const org = freshOrg(db);
     const start = db.clock.now() + 2000;
     const task = await addTask(db, org, { more: { not_before: rfc3339(start) } });
@@ -192,8 +193,8 @@ describe('a task with a not_before', () => {
   });
 });
 
-describe('the job of an SLA clock', () => {
-  it('that runs early is delayed until the due time', async () => {
+describe.concurrent('the job of an SLA clock', () => {
+  it('that runs early is delayed until the due time', async ({ expect }) => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 2 } });
     const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
@@ -210,7 +211,7 @@ describe('the job of an SLA clock', () => {
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
-  it('that is duplicated breaches once', async () => {
+  it('that is duplicated breaches once', async ({ expect }) => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 1 } });
     const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
@@ -225,7 +226,7 @@ describe('the job of an SLA clock', () => {
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
-  it('for a check that no longer applies does nothing', async () => {
+  it('for a check that no longer applies does nothing', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a', availability: 'available', capacity: 5 });
     const task = await addTask(db, org, { sla: { target_latency_seconds: 3600 } });
@@ -247,8 +248,8 @@ describe('the job of an SLA clock', () => {
   });
 });
 
-describe('due times', () => {
-  it('expire an offer within a second', async () => {
+describe.concurrent('due times', () => {
+  it('expire an offer within a second', async ({ expect }) => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
     await addWorker(db, org, { worker_id: 'a', pool_ids: ['pool'] });
@@ -262,7 +263,7 @@ describe('due times', () => {
     expect(late).toBeLessThan(1000 + BUSY_MACHINE);
   });
 
-  it('take back a task that was accepted and not started', async () => {
+  it.sequential('take back a task that was accepted and not started', async ({ expect }) => {
     // Only the test runs jobs here.
     const own: Db = { ...db, prefix: freshPrefix() };
     const org = freshOrg(own);
@@ -284,7 +285,7 @@ describe('due times', () => {
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
   });
 
-  it('approve an unreviewed submission, and only the one for which they were set', async () => {
+  it('approve an unreviewed submission, and only the one for which they were set', async ({ expect }) => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const review = { mode: 'manual', auto_approve_after_seconds: 3 } as const;
