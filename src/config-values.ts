@@ -16,6 +16,11 @@ export function asText(text: string): string {
   return text;
 }
 
+export function asSwitch(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on';
+  throw new Fault('must be on or off');
+}
+
 export function asInteger(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;

@@ -20,6 +20,7 @@ import {
   asOrigins,
   asQuota,
   asSmtpUrl,
+  asSwitch,
   asText,
   asToken,
   asTopology,
@@ -84,6 +85,8 @@ export interface Config {
   readonly dataDir: string;
   /** Where a worker process answers `/metrics`, `/livez` and `/readyz`. Port 0 for any free one; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number | undefined };
+  /** Whether the operator can retry and remove jobs on the queue board. */
+  readonly boardActions: boolean;
   /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
   /** Percentage of Redis' `maxmemory` from which creates are refused. */
@@ -210,6 +213,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       host: read('METRICS_HOST', asText, '127.0.0.1'),
       port: read('METRICS_PORT', asInteger(0, 65_535), undefined),
     },
+    boardActions: read('BOARD_ACTIONS', asSwitch, false),
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
     memoryHighWater: read('MEMORY_HIGH_WATER', asInteger(10, 99), MEMORY_HIGH_WATER),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),

@@ -63,6 +63,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     quotas,
     storageQuotas,
     memoryHighWater: config.memoryHighWater,
+    boardActions: config.boardActions,
     inFlight,
     mail: config.mail,
     // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.

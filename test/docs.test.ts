@@ -197,6 +197,7 @@ describe('docs/operations.md', () => {
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       DURABILITY: config.durabilityReplicas === 0 ? 'local' : 'replicated',
       MEMORY_HIGH_WATER: String(config.memoryHighWater),
+      BOARD_ACTIONS: config.boardActions ? 'on' : 'off',
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(
         Object.entries(config.storageQuotas).map(([name, limit]) => [

@@ -27,6 +27,7 @@ import { JwksCache } from './oauth/jwks.ts';
 import { MCP_PATH, metadataUrl } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
+import { operatorActions } from './ops/board-actions.ts';
 import { addOpenRoutes } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { pages } from './pages/pages.ts';
@@ -41,6 +42,8 @@ export interface AppOptions
   > {
   queues: Queues;
   operatorToken: string | undefined;
+  /** Whether the operator can retry and remove jobs on the queue board. */
+  boardActions: boolean;
   /** Networks of trusted proxies, CIDRs; their X-Forwarded-For is used. */
   trustedProxies: readonly string[];
   /** Origins of web pages that may call the API. */
@@ -61,6 +64,7 @@ export function createApp(options: AppOptions): Koa {
   const {
     queues,
     operatorToken,
+    boardActions,
     trustedProxies,
     corsOrigins,
     bodyTimeoutMs,
@@ -137,7 +141,8 @@ export function createApp(options: AppOptions): Koa {
     return next();
   });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
-  app.use(board(queues, authenticator, admission));
+  const act = boardActions ? operatorActions(given.db, queues, log) : undefined;
+  app.use(board({ queues, authenticator, admission, cookies, act }));
   app.use(docsPage(admission));
   if (publicUrl !== undefined) {
     const onEnded = (hash: string) => authenticator.dropCached(hash);

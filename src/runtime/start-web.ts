@@ -81,6 +81,8 @@ export interface WebOptions {
   port: number;
   sealer: Sealer;
   operatorToken: string | undefined;
+  /** Whether the operator can retry and remove jobs on the queue board; not by default. */
+  boardActions?: boolean;
   webhookAllowedNetworks: readonly string[];
   /** Proxies whose X-Forwarded-For is trusted, as CIDRs; none by default. */
   trustedProxies?: readonly string[];
@@ -174,6 +176,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     evidence,
     sendsMail: options.mail !== undefined,
     operatorToken: options.operatorToken,
+    boardActions: options.boardActions ?? false,
     trustedProxies: options.trustedProxies ?? [],
     corsOrigins: options.corsOrigins ?? [],
     ...(options.inFlight !== undefined && { inFlight: options.inFlight }),

@@ -98,7 +98,7 @@ export class SessionCookies {
     const isOwnSite = site === 'same-origin' || (isSafe && site === 'none');
     const isRefused = (origin !== '' && !isOwnOrigin) || (site !== '' && !isOwnSite);
     if (!isRefused && (isSafe || isOwnOrigin || isOwnSite)) return;
-    throw new ApiError('origin_not_allowed', 'A request with a cookie must come from a page of this server.');
+    throw new ApiError('origin_not_allowed', 'The request must come from a page of this server.');
   }
 }
 

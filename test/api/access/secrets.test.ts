@@ -151,8 +151,12 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
   await expect
     .poll(
       async () =>
-        (await api.operator.request('GET', '/admin/queues/api/queues?activeQueue=webhooks&status=failed'))
-          .text,
+        (
+          await api.operator.request(
+            'GET',
+            '/admin/queues/api/queues?activeQueue=outgoing.webhooks&status=failed',
+          )
+        ).text,
       {
         timeout: 20_000,
       },
@@ -179,7 +183,14 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
     answers.push(await client.request('GET', place));
   answers.push(
     ...(await Promise.all(
-      ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'].flatMap((queue) =>
+      [
+        'tasks.lifecycle',
+        'tasks.sla',
+        'tasks.bulk',
+        'outgoing.webhooks',
+        'outgoing.retries',
+        'outgoing.notifications',
+      ].flatMap((queue) =>
         ['latest', 'completed', 'failed', 'delayed'].map((status) =>
           api.operator.request(
             'GET',

@@ -119,27 +119,27 @@ describe('the board', () => {
         '/admin/queues/api/queues',
       );
     await expect
-      .poll(async () => (await look()).queues.find((one) => one.name === 'sla')?.counts.delayed, {
+      .poll(async () => (await look()).queues.find((one) => one.name === 'tasks.sla')?.counts.delayed, {
         timeout: 20_000,
       })
       .toBe(1);
     expect((await look()).queues.map((one) => one.name).sort()).toEqual([
-      'bulk',
-      'lifecycle',
-      'notifications',
-      'retries',
-      'sla',
-      'webhooks',
+      'outgoing.notifications',
+      'outgoing.retries',
+      'outgoing.webhooks',
+      'tasks.bulk',
+      'tasks.lifecycle',
+      'tasks.sla',
     ]);
     await running.close();
   });
 
   test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('refuses %s', async (method) => {
     for (const path of [
-      '/queues/sla/pause',
-      '/queues/sla/clean/completed',
-      '/queues/sla/empty',
-      '/queues/sla/obliterate',
+      '/queues/tasks.sla/pause',
+      '/queues/tasks.sla/clean/completed',
+      '/queues/tasks.sla/empty',
+      '/queues/tasks.sla/obliterate',
       '',
     ])
       expect((await api.operator.request(method, `/admin/queues/api${path}`)).status).toBe(405);
@@ -155,6 +155,11 @@ describe('the board', () => {
     expect(policy).toMatch(/default-src 'self'/);
     expect(policy).toMatch(/frame-ancestors 'none'/);
     expect(policy).not.toMatch(/https?:|\*/);
+    expect(text).not.toMatch(/https?:/);
+    const [, style = ''] = /<link[^>]+href="(static\/css[^"]+)"/.exec(text) ?? [];
+    const { text: css } = await api.operator.request('GET', `/admin/queues/${style}`);
+    expect(css).toContain('font-family');
+    expect(css).not.toMatch(/@import|url\(["']?(https?:)?\/\//);
     const [, script] = /<script[^>]+src="([^"]+)"/.exec(text) ?? [];
     expect(script).toBeDefined();
     expect(
