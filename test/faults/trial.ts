@@ -92,7 +92,7 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
 }
 
 /** Waits for a bounded number of tasks at a time: an address may open 2000 connections. */
-async function finalStatuses(ids: string[], wait: (id: string) => Promise<string>): Promise<string[]> {
+export async function finalStatuses(ids: string[], wait: (id: string) => Promise<string>): Promise<string[]> {
   const statuses: string[] = [];
   const waiting = ids.entries();
   const waitForRest = async () => {
@@ -167,7 +167,7 @@ async function killParts(system: System, rounds: number, done: AbortSignal): Pro
 }
 
 /** The final status of a task, or its status when the time limit was reached. */
-async function finalStatus(call: Call, key: string, id: string, over: AbortSignal): Promise<string> {
+export async function finalStatus(call: Call, key: string, id: string, over: AbortSignal): Promise<string> {
   let last = 'unknown';
   try {
     for (;;) {
@@ -231,7 +231,7 @@ async function checkTasks(
 }
 
 /** Runs `work` for each item, at most ten at the same time. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const rest = items.values();
   const run = async () => {
     for (const item of rest) await work(item);
@@ -260,7 +260,7 @@ interface Receiver {
 }
 
 /** Verifies every delivery; answers every twentieth with 503 although it has recorded it. */
-async function startReceiver(): Promise<Receiver> {
+export async function startReceiver(): Promise<Receiver> {
   const bodies = new Map<string, string>();
   const faults: string[] = [];
   let received = 0;
