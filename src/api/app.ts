@@ -3,6 +3,7 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import type { Logger } from 'pino';
+import { QUEUES } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence/files.ts';
 import { Admission } from './access/admission.ts';
@@ -38,7 +39,7 @@ import { FeedTails } from './streams/feed-tails.ts';
 export interface AppOptions
   extends Omit<
     ApiDeps,
-    'forgetCredential' | 'forgetOrg' | 'feedTails' | 'hasTaskTypes' | 'inFlight' | 'usage'
+    'failedJobs' | 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'hasTaskTypes' | 'inFlight' | 'usage'
   > {
   queues: Queues;
   operatorToken: string | undefined;
@@ -92,6 +93,7 @@ export function createApp(options: AppOptions): Koa {
   const deps: ApiDeps = {
     ...given,
     inFlight: new InFlight(inFlight),
+    failedJobs: () => countFailed(queues),
     usage: new Usage(given.db, (tenantId) => admission.storageQuotas(tenantId)),
     hasTaskTypes: (tenantId) => admission.hasTaskTypes(tenantId),
     feedTails: new FeedTails(given.db, given.changes),
@@ -172,4 +174,9 @@ export function createApp(options: AppOptions): Koa {
     log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'a response was interrupted'),
   );
   return app;
+}
+
+async function countFailed(queues: Queues): Promise<Record<string, number>> {
+  const counts = await Promise.all(QUEUES.map((name) => queues.all[name].getFailedCount()));
+  return Object.fromEntries(QUEUES.map((name, index) => [name, counts[index] ?? 0]));
 }

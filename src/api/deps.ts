@@ -17,6 +17,8 @@ import type { FeedTails } from './streams/feed-tails.ts';
 export interface ApiDeps {
   db: Db;
   memory: MemoryWatch;
+  /** Failed jobs by queue. */
+  failedJobs(): Promise<Record<string, number>>;
   changes: Changes;
   /** Limits of bytes and streams that concurrent requests hold. */
   inFlight: InFlight;

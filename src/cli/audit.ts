@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { readKeySet } from '../state/access/key-set.ts';
 import { ExportCheck, type Fault } from '../state/audit/export-file.ts';
 import { firstBroken } from '../state/tasks/history.ts';
-import { BrokenHistory, UsageError } from './faults.ts';
+import { CheckFailed, UsageError } from './faults.ts';
 import { addPageFlags, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { type HistorySource, readWholeHistory } from './history.ts';
 import { parseJson } from './json.ts';
@@ -66,7 +66,7 @@ async function verifyTask(taskId: string, command: Command, streams: Streams): P
   const { valid, broken, entries, head, reason } = await judgeTask({ api, texts }, taskId);
   const finding = { task_id: taskId, valid, entries, head, first_broken: broken, reason };
   out.answer(finding, () => out.record(finding, Object.keys(finding)));
-  if (reason !== null) throw new BrokenHistory(reason);
+  if (reason !== null) throw new CheckFailed(reason);
 }
 
 async function judgeTask(source: HistorySource, taskId: string) {
@@ -81,7 +81,7 @@ async function judgeTask(source: HistorySource, taskId: string) {
       reason: broken === null ? null : `The history is not valid from entry ${broken} on.`,
     };
   } catch (error) {
-    if (!(error instanceof BrokenHistory)) throw error;
+    if (!(error instanceof CheckFailed)) throw error;
     return { valid: false, broken: null, entries: 0, head: null, reason: error.message };
   }
 }
@@ -112,7 +112,7 @@ async function verifyFile(
     reason: fault?.reason ?? null,
   };
   out.answer(finding, () => out.record(finding, Object.keys(finding)));
-  if (fault !== null) throw new BrokenHistory(`Line ${fault.line} is not valid: ${fault.reason}.`);
+  if (fault !== null) throw new CheckFailed(`Line ${fault.line} is not valid: ${fault.reason}.`);
   if (keys === null) out.note('The signatures were not checked: pass the public keys with --keys.');
 }
 

@@ -7,7 +7,7 @@ import { printable } from './output.ts';
 
 /**
  * Exit codes. 0: done. 1: the API refused the request. 2: wrong command line, environment or file. 3: the API could not
- * be reached. 4: `audit verify` found an invalid history.
+ * be reached. 4: `audit verify` found an invalid history, or `doctor` a fault.
  */
 export const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3, broken: 4 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -17,9 +17,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** A history or an export was changed after it was written. */
-export class BrokenHistory extends Error {
-  override readonly name = 'BrokenHistory';
+/** What was checked is not in order: a history or an export was changed after it was written, or a deployment is at fault. */
+export class CheckFailed extends Error {
+  override readonly name = 'CheckFailed';
 }
 
 /** Exit code and lines for stderr of a failure. @throws the error itself when it is not a known failure. */
@@ -28,7 +28,7 @@ export function explain(error: unknown): { code: ExitCode; lines: string[] } {
   if (error instanceof ConnectionError || error instanceof TimeoutError)
     return { code: EXIT.unreachable, lines: [unreachable(error)] };
   if (error instanceof UsageError) return { code: EXIT.usage, lines: [error.message] };
-  if (error instanceof BrokenHistory) return { code: EXIT.broken, lines: [error.message] };
+  if (error instanceof CheckFailed) return { code: EXIT.broken, lines: [error.message] };
   if (error instanceof ConfigError) return { code: EXIT.usage, lines: [...error.faults] };
   // Commander has printed the message already. Requested help also arrives here, with code 0.
   if (error instanceof CommanderError)

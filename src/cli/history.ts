@@ -4,7 +4,7 @@ import type { BioLayer } from '@biolayer/sdk';
 import type { HistoryEntry } from '../state/tasks/event.ts';
 import { HISTORY_FIELDS } from '../state/tasks/history.ts';
 import { ambiguityOf, hasExactly } from '../state/text/json-scan.ts';
-import { BrokenHistory } from './faults.ts';
+import { CheckFailed } from './faults.ts';
 import { givenOnly } from './flags.ts';
 import { at, listAt, textAt } from './value.ts';
 
@@ -36,7 +36,7 @@ export interface HistorySource {
 
 /**
  * The complete history, read as strictly as an export: each response must be unambiguous JSON with exactly the documented
- * fields. @throws BrokenHistory otherwise.
+ * fields. @throws CheckFailed otherwise.
  */
 export async function readWholeHistory({ api, texts }: HistorySource, taskId: string): Promise<WholeHistory> {
   const found: HistoryEntry[] = [];
@@ -47,20 +47,18 @@ export async function readWholeHistory({ api, texts }: HistorySource, taskId: st
     const page: unknown = await api.tasks.listEvents(taskId, query);
     refuseAmbiguous(texts.splice(0).at(-1) ?? '');
     if (!isObject(page) || !hasExactly(page, PAGE_FIELDS) || !Array.isArray(page.data))
-      throw new BrokenHistory('A response does not have the fields of a history page.');
+      throw new CheckFailed('A response does not have the fields of a history page.');
     if (!isHead(page.head))
-      throw new BrokenHistory(
-        'A response does not say where the history ends: it was purged, or is withheld.',
-      );
+      throw new CheckFailed('A response does not say where the history ends: it was purged, or is withheld.');
     head ??= page.head;
     for (const entry of page.data as unknown[]) {
       if (!isObject(entry) || !hasExactly(entry, HISTORY_FIELDS) || !isEntry(entry))
-        throw new BrokenHistory('A history entry does not have the documented fields.');
+        throw new CheckFailed('A history entry does not have the documented fields.');
       found.push(entry);
     }
     cursor = textAt(page, 'next_cursor') || undefined;
     if ((cursor !== undefined) !== page.has_more || (page.data.length === 0 && page.has_more))
-      throw new BrokenHistory('A response does not say consistently whether there are more entries.');
+      throw new CheckFailed('A response does not say consistently whether there are more entries.');
   } while (cursor !== undefined);
   return { entries: found.reverse(), head };
 }
@@ -69,7 +67,7 @@ const PAGE_FIELDS = ['data', 'has_more', 'next_cursor', 'head'];
 
 function refuseAmbiguous(text: string): void {
   const ambiguity = ambiguityOf(text);
-  if (ambiguity !== null) throw new BrokenHistory(`A response is ambiguous JSON: ${ambiguity}.`);
+  if (ambiguity !== null) throw new CheckFailed(`A response is ambiguous JSON: ${ambiguity}.`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -8,6 +8,7 @@ import { addBulkActionCommands } from './bulk-actions.ts';
 import { addClientCommands } from './clients.ts';
 import { addClockCommands } from './clock.ts';
 import { addDeadEntryCommands } from './dead-entries.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addEventCommands } from './events.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
@@ -33,14 +34,14 @@ const MORE = `
 Environment:
   BIOLAYER_URL      base URL of the API (default: http://127.0.0.1:3000)
   BIOLAYER_API_KEY  an API key of the org, blk_…
-  OPERATOR_TOKEN    the operator's token, for orgs, secrets and the clock
+  OPERATOR_TOKEN    the operator's token, for orgs, secrets, the clock and the doctor
 
 Exit codes:
   0  done
   1  the API refused the request; stderr says why
   2  wrong command line, environment or file
   3  the API could not be reached
-  4  audit verify: the history or export is not valid
+  4  audit verify: the history or export is not valid; doctor: something is at fault
 `;
 
 /**
@@ -79,6 +80,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addOrgCommands(program, streams);
   addSecretCommands(program, streams);
   addClockCommands(program, streams);
+  addDoctorCommand(program, streams);
   addAuditCommands(program, streams);
   addDeadEntryCommands(program, streams);
   addMcpCommand(program, streams, version);

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { queuePrefix } from '../queues/queues.ts';
+import { readInfo } from '../store/redis/info.ts';
 import { StartupFault } from './startup-fault.ts';
 
 interface Log {
@@ -196,9 +197,4 @@ async function checkRights(redis: Redis, prefix: string): Promise<void> {
   throw new StartupFault(
     `the user in REDIS_URL may not use ${[...refused].join(', ')}. Allow it: ACL SETUSER <user> ${rights}`,
   );
-}
-
-async function readInfo(redis: Redis): Promise<Map<string, string>> {
-  const lines = (await redis.info()).split(/\r?\n/);
-  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
 }

@@ -367,6 +367,8 @@ export const RESOURCES = {
     resealSecrets: ['resealSecrets'],
     /** Retrieve the clock. */
     getClock: ['getClock'],
+    /** Diagnose the deployment. */
+    diagnose: ['getDiagnosis'],
     /** Confirm the clock after a jump. */
     confirmClock: ['confirmClock'],
     /** List dead entries. */

@@ -16,6 +16,7 @@ import { confirmationRoutes } from './notifications/confirmation.ts';
 import { noticeRoutes } from './notifications/notices.ts';
 import { clockRoutes } from './ops/clock.ts';
 import { deadEntryRoutes } from './ops/dead-entries.ts';
+import { diagnosisRoutes } from './ops/diagnosis.ts';
 import { secretRoutes } from './ops/secrets.ts';
 import { deliveryStatsRoutes } from './stats/delivery-stats.ts';
 import { statsRoutes } from './stats/stats.ts';
@@ -93,6 +94,7 @@ export const ROUTES: readonly Route[] = [
   ...orgRoutes,
   ...secretRoutes,
   ...clockRoutes,
+  ...diagnosisRoutes,
   ...deadEntryRoutes,
   ...auditRoutes,
   ...statsRoutes,

@@ -2,6 +2,7 @@
 // high-water mark is kept for what finishes work: submissions, deliveries, expiries.
 
 import type { Redis } from 'ioredis';
+import { readInfo } from './info.ts';
 
 /** Pause between two samples, ms. At the highest rate of creates, Redis grows by a few MB in that time. */
 const SAMPLE_EVERY_MS = 500;
@@ -23,13 +24,9 @@ export interface MemoryEvent extends MemorySample {
 
 /** Used and available memory. @throws the client's error in an outage */
 async function sampleMemory(redis: Redis): Promise<MemorySample> {
-  const info = await redis.info('memory');
-  const limit = numberOf(info, 'maxmemory');
-  return { used: numberOf(info, 'used_memory'), limit: limit === 0 ? null : limit };
-}
-
-function numberOf(info: string, name: string): number {
-  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const info = await readInfo(redis, 'memory');
+  const limit = Number(info.get('maxmemory'));
+  return { used: Number(info.get('used_memory')), limit: limit === 0 ? null : limit };
 }
 
 /** Whether the memory is above the mark now. @param wasHigh whether it was at the sample before */

@@ -9243,6 +9243,43 @@ export type ConfirmClockResponse = {
     jump: ClockJump | null;
 };
 
+export type Diagnosis = {
+    /**
+     * When it was checked
+     * @format date-time
+     */
+    checked_at: string;
+    /**
+     * False when a check found a fault
+     */
+    healthy: boolean;
+    /**
+     * In the order in which to act
+     * @maxItems 50
+     */
+    checks: {
+        /**
+         * What was checked
+         * @maxLength 40
+         */
+        name: string;
+        /**
+         * A fault needs action now, a warning before it becomes one
+         */
+        status: "ok" | "warning" | "fault";
+        /**
+         * What was found
+         * @maxLength 1000
+         */
+        detail: string;
+        /**
+         * What to do; null when it is in order
+         * @maxLength 1000
+         */
+        remedy: string | null;
+    }[];
+};
+
 /**
  * Something that could not be processed
  */

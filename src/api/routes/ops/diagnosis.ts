@@ -1,0 +1,67 @@
+// The state of the deployment, for the operator: what is in order, what is not, and what to do about it.
+
+import Type from 'typebox';
+import { CHECK_STATUSES, diagnose } from '../../../state/operation/diagnosis.ts';
+import { timestamp } from '../../../state/text/time.ts';
+import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
+import { processesAlive } from '../../../store/metrics/heartbeat.ts';
+import { readInfo } from '../../../store/redis/info.ts';
+import { PARTITIONS, partitionKeys } from '../../../store/redis/keys.ts';
+import { closed, time, word } from '../../http/schemas.ts';
+import { route } from '../../route.ts';
+
+const Diagnosis = closed(
+  {
+    checked_at: time('When it was checked'),
+    healthy: Type.Boolean({ description: 'False when a check found a fault' }),
+    checks: Type.Array(
+      closed({
+        name: Type.String({ description: 'What was checked', maxLength: 40 }),
+        status: word(CHECK_STATUSES, {
+          description: 'A fault needs action now, a warning before it becomes one',
+        }),
+        detail: Type.String({ description: 'What was found', maxLength: 1000 }),
+        remedy: Type.Union([Type.String({ maxLength: 1000 }), Type.Null()], {
+          description: 'What to do; null when it is in order',
+        }),
+      }),
+      { description: 'In the order in which to act', maxItems: 50 },
+    ),
+  },
+  'Diagnosis',
+);
+
+export const diagnosisRoutes = [
+  route({
+    method: 'GET',
+    path: '/admin/diagnosis',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    operationId: 'getDiagnosis',
+    summary: 'Diagnose the deployment',
+    description:
+      'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
+    responses: { 200: { description: 'What was found', schema: Diagnosis } },
+    async handler({ deps: { db, memory, failedJobs } }) {
+      const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
+      const [redis, processes, failed, { dead }, outbox] = await Promise.all([
+        readInfo(db.redis),
+        processesAlive(db),
+        failedJobs(),
+        countSetAside(db.redis, db.prefix),
+        Promise.all(lengths),
+      ]);
+      const checks = diagnose({
+        redis,
+        isMemoryHigh: memory.isHigh,
+        isClockHeld: db.clock.isFrozen,
+        processes,
+        outbox: outbox.reduce((sum, one) => sum + one, 0),
+        failedJobs: failed,
+        deadEntries: dead,
+      });
+      const healthy = checks.every(({ status }) => status !== 'fault');
+      return { status: 200, body: { checked_at: timestamp(db.clock.now()), healthy, checks } };
+    },
+  }),
+];

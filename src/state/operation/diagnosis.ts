@@ -1,0 +1,185 @@
+// What an operator should know of a deployment, from facts that were read a moment ago: what is in order, what is not, and
+// what to do about it.
+
+export const CHECK_STATUSES = ['ok', 'warning', 'fault'] as const;
+
+/** One thing that was checked. */
+export interface Check {
+  name: string;
+  status: (typeof CHECK_STATUSES)[number];
+  /** What was found. */
+  detail: string;
+  /** What to do; null when it is in order. */
+  remedy: string | null;
+}
+
+/** What a diagnosis is made from. */
+export interface Facts {
+  /** Fields of Redis' INFO. */
+  redis: ReadonlyMap<string, string>;
+  /** Whether creates are refused for lack of memory. */
+  isMemoryHigh: boolean;
+  /** Whether Redis' clock has jumped and the jump is not confirmed. */
+  isClockHeld: boolean;
+  /** Processes that are alive. */
+  processes: readonly { kind: string; version: string }[];
+  /** Outbox entries that the relay has not turned into jobs yet. */
+  outbox: number;
+  /** Failed jobs by queue. */
+  failedJobs: Readonly<Record<string, number>>;
+  /** Entries and records that could not be processed. */
+  deadEntries: number;
+}
+
+/** Share of `maxmemory` from which to act. */
+const MEMORY_WARNING = 0.7;
+/** Outbox entries that a relay at work has to wait, at most. */
+const OUTBOX_WARNING = 10_000;
+
+/** Checks the facts; the order is that in which to act. */
+export function diagnose(facts: Facts): Check[] {
+  return [
+    redisVersion(facts),
+    eviction(facts),
+    persistence(facts),
+    memory(facts),
+    clock(facts),
+    workers(facts),
+    versions(facts),
+    outbox(facts),
+    failedJobs(facts),
+    deadEntries(facts),
+  ];
+}
+
+type Found = Omit<Check, 'name'>;
+const ok = (detail: string): Found => ({ status: 'ok', detail, remedy: null });
+const warning = (detail: string, remedy: string): Found => ({ status: 'warning', detail, remedy });
+const fault = (detail: string, remedy: string): Found => ({ status: 'fault', detail, remedy });
+
+function redisVersion({ redis }: Facts): Check {
+  const version = redis.get('valkey_version') ?? redis.get('redis_version') ?? 'unknown';
+  const isOld = Number.parseInt(redis.get('redis_version') ?? '', 10) < 7;
+  const detail = `version ${version}`;
+  return { name: 'redis', ...(isOld ? fault(detail, 'Upgrade Redis to 7 or newer.') : ok(detail)) };
+}
+
+function eviction({ redis }: Facts): Check {
+  const policy = redis.get('maxmemory_policy') ?? 'unknown';
+  const found =
+    policy === 'noeviction'
+      ? ok('nothing is evicted')
+      : fault(
+          `maxmemory-policy is ${policy}: tasks are dropped when memory is full`,
+          'Set maxmemory-policy noeviction.',
+        );
+  return { name: 'eviction', ...found };
+}
+
+function persistence({ redis }: Facts): Check {
+  const name = 'persistence';
+  if (redis.get('aof_enabled') === '0')
+    return {
+      name,
+      ...fault(
+        'there is no append-only file: a stop of Redis loses tasks',
+        'Set appendonly yes and appendfsync everysec.',
+      ),
+    };
+  const failed = ['aof_last_write_status', 'aof_last_bgrewrite_status'].filter(
+    (field) => redis.get(field) === 'err',
+  );
+  return {
+    name,
+    ...(failed.length === 0
+      ? ok('writes reach the append-only file')
+      : fault(
+          `Redis cannot write to its disk (${failed.join(', ')})`,
+          "Free space on the disk and see Redis' log.",
+        )),
+  };
+}
+
+function memory({ redis, isMemoryHigh }: Facts): Check {
+  const name = 'memory';
+  const [used, limit] = [Number(redis.get('used_memory')), Number(redis.get('maxmemory'))];
+  if (limit === 0)
+    return {
+      name,
+      ...warning(
+        `${megabytes(used)} used, and no maxmemory`,
+        'Set maxmemory, so that creates are refused before the machine runs out of memory.',
+      ),
+    };
+  const detail = `${megabytes(used)} of ${megabytes(limit)} used`;
+  const remedy = 'Raise maxmemory, or shorten the retention of the largest orgs.';
+  if (isMemoryHigh) return { name, ...fault(`${detail}: creates are refused`, remedy) };
+  return { name, ...(used < limit * MEMORY_WARNING ? ok(detail) : warning(detail, remedy)) };
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 ** 2)} MiB`;
+}
+
+function clock({ isClockHeld }: Facts): Check {
+  const found = isClockHeld
+    ? fault(
+        "Redis' clock has jumped: nothing ends by time",
+        'Run `biolayer clock show`, then `biolayer clock confirm`.',
+      )
+    : ok("Redis' clock is steady");
+  return { name: 'clock', ...found };
+}
+
+function workers({ processes }: Facts): Check {
+  const count = (kind: string) => processes.filter((one) => one.kind === kind).length;
+  const detail = `${count('web')} web and ${count('worker')} worker processes`;
+  const name = 'processes';
+  if (count('worker') === 0)
+    return { name, ...fault(`${detail}: nothing is offered or delivered`, 'Start a worker process.') };
+  return {
+    name,
+    ...(count('worker') > 1
+      ? ok(detail)
+      : warning(detail, 'Run two worker processes, so that one may fail.')),
+  };
+}
+
+function versions({ processes }: Facts): Check {
+  const all = [...new Set(processes.map((one) => one.version))].toSorted();
+  const detail = `version ${all.join(' and ')}`;
+  const found =
+    all.length < 2
+      ? ok(detail)
+      : warning(detail, 'Finish the deployment: entries of the newer version wait for it.');
+  return { name: 'versions', ...found };
+}
+
+function outbox({ outbox }: Facts): Check {
+  const detail = `${outbox} entries wait for the relay`;
+  const found =
+    outbox < OUTBOX_WARNING
+      ? ok(detail)
+      : warning(detail, 'Start more worker processes, and see their logs.');
+  return { name: 'outbox', ...found };
+}
+
+function failedJobs({ failedJobs }: Facts): Check {
+  const queues = Object.entries(failedJobs).filter(([, count]) => count > 0);
+  const found =
+    queues.length === 0
+      ? ok('no job has failed')
+      : warning(
+          `failed: ${queues.map(([queue, count]) => `${count} in ${queue}`).join(', ')}`,
+          'See the reasons at /admin/queues; the jobs are run again after ten minutes.',
+        );
+  return { name: 'failed_jobs', ...found };
+}
+
+function deadEntries({ deadEntries }: Facts): Check {
+  const found =
+    deadEntries === 0
+      ? ok('every entry could be processed')
+      : warning(`${deadEntries} entries could not be processed`, 'Run `biolayer dead-entries list`.');
+  return { name: 'dead_entries', ...found };
+}
