@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 
-/** Every key of the prefix, including BullMQ's, with a digest of its type and value; without rate limit counters. */
+/** Every key of the prefix, including BullMQ's, with a digest of its type and value; without rate limit counters and heartbeats. */
 export async function snapshot(redis: Redis, prefix: string): Promise<Map<string, string>> {
   const keys = new Set<string>();
   for (const pattern of [`${prefix}:*`, `{${prefix}-queues}:*`]) {
@@ -13,7 +13,8 @@ export async function snapshot(redis: Redis, prefix: string): Promise<Map<string
       cursor = next;
     } while (cursor !== '0');
   }
-  const sorted = [...keys].filter((key) => !key.includes(':rate:')).sort();
+  const changesByItself = (key: string) => key.includes(':rate:') || key === `${prefix}:processes`;
+  const sorted = [...keys].filter((key) => !changesByItself(key)).sort();
   const pipeline = redis.pipeline();
   for (const key of sorted) pipeline.dumpBuffer(key);
   const dumps = ((await pipeline.exec()) ?? []).map(([error, dump]) => {
