@@ -39,6 +39,9 @@ const LISTEN_BACKLOG = 4096;
 /** Interval of the sweep that deletes orphaned files, ms. */
 const SWEEP_EVERY = 600_000;
 
+/** How long a shutdown waits for requests on idle connections, ms: most clients in use send one within that time. */
+const LINGER_MS = 1000;
+
 /** Time limits for slow clients, ms, and limits of concurrent connections. */
 export interface ClientLimits {
   /** Time for the request headers. */
@@ -92,6 +95,8 @@ export interface WebOptions {
   clientLimits?: Partial<ClientLimits>;
   /** Rate limits; none by default. */
   quotas?: DefaultQuotas;
+  /** How long a shutdown waits for requests on idle connections, ms; default 1000. */
+  lingerMs?: number;
   /** Limits on concurrent requests that differ from the defaults. */
   inFlight?: InFlightOptions;
   /** How much an org may store, where it differs from the defaults. */
@@ -121,7 +126,7 @@ export interface RunningApi {
 }
 
 /**
- * Starts the API. It listens at once; resolves when Redis answers.
+ * Starts the API, which listens when Redis answers.
  * @throws StartupFault when it cannot listen or open the evidence store.
  */
 export async function startWeb(options: WebOptions): Promise<RunningApi> {
@@ -158,6 +163,12 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   server.timeout = limits.idle;
   server.maxConnections = limits.connections;
   limitConnections(server, limits.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
+  // Before it listens: a load balancer sends requests as soon as a connection succeeds.
+  await Promise.all([redis, subscriber, ...(writer === null ? [] : [writer])].map(whenReady));
+  await clock.start();
+  await memory.start();
+  const heartbeat = new Heartbeat(db, 'web', VERSION);
+  await heartbeat.start();
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, options.host, options.port)));
     server.listen(options.port, options.host, LISTEN_BACKLOG, resolve);
@@ -190,11 +201,6 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     closing: closing.signal,
   });
   server.on('request', app.callback());
-  await Promise.all([redis, subscriber, ...(writer === null ? [] : [writer])].map(whenReady));
-  await clock.start();
-  await memory.start();
-  const heartbeat = new Heartbeat(db, 'web', VERSION);
-  await heartbeat.start();
 
   // In the web process, because only it has access to the folder with the files.
   const sweep = setInterval(() => {
@@ -207,7 +213,10 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     port,
     db,
     async close() {
-      const closed = connections.close(limits.headers);
+      const closed = connections.close({
+        headersMs: limits.headers,
+        lingerMs: options.lingerMs ?? LINGER_MS,
+      });
       closing.abort();
       await closed;
       clearInterval(sweep);

@@ -86,7 +86,7 @@ describe('tasks watch', () => {
     const evidenceStore = await mkdtemp(join(tmpdir(), 'biolayer-cli-'));
     const start = (port: number) =>
       startWeb({
-        ...{ redis: testTopology(), prefix: api.prefix, host: '127.0.0.1', port, evidenceStore },
+        ...{ redis: testTopology(), prefix: api.prefix, host: '127.0.0.1', port, evidenceStore, lingerMs: 0 },
         ...{ sealer: createSealer([randomBytes(32)]), operatorToken: undefined, webhookAllowedNetworks: [] },
         log: pino({ level: 'error' }),
       });

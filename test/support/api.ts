@@ -77,6 +77,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     ...common,
     host: '127.0.0.1',
     port: 0,
+    lingerMs: 0,
     operatorToken: operatorToken ?? undefined,
     evidenceStore: evidence,
     passwordCost: QUICK_PASSWORDS,

@@ -37,6 +37,7 @@ const LONGEST = [
   'test/pages/console-overview.test.ts',
   'test/api/routes/workers/disputes.test.ts',
   'test/runtime/worker-status.test.ts',
+  'test/runtime/rolling-restart.test.ts',
 ];
 
 /** Sorts files as Vitest does, with the longest first. */
