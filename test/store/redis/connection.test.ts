@@ -205,7 +205,8 @@ describe('the clock', () => {
   it('does not jitter within the measurement error', async () => {
     const redis = await connected('patient', testRedisUrl());
     const clock = new RedisClock(redis);
-    await clock.sync();
+    // The first sample may be a slow one, which a better one corrects.
+    for (let round = 0; round < 20; round += 1) await clock.sync();
     const seen: number[] = [];
     for (let round = 0; round < 200; round += 1) {
       await clock.sync();
