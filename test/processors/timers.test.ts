@@ -263,7 +263,7 @@ describe.concurrent('due times', () => {
     expect(late).toBeLessThan(1000 + BUSY_MACHINE);
   });
 
-  it.sequential('take back a task that was accepted and not started', async ({ expect }) => {
+  it('take back a task that was accepted and not started', async ({ expect, onTestFinished }) => {
     // Only the test runs jobs here.
     const own: Db = { ...db, prefix: freshPrefix() };
     const org = freshOrg(own);
@@ -272,7 +272,7 @@ describe.concurrent('due times', () => {
     const [check] = checksOf(accepted).filter((one) => one.kind === 'start_timeout');
     if (check === undefined) throw new Error('no such question');
 
-    const alone = openQueues(own);
+    const alone = openQueues(own, onTestFinished);
     const about = { org_id: org, task_id: accepted.task_id, version: 1 };
     const made = checkJob(about, check, own.clock.now());
     await alone.add([made]);

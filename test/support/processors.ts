@@ -58,10 +58,10 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
   });
 }
 
-/** Opens the queues without processors. */
-export function openQueues(db: Db): Queues {
+/** Opens the queues without processors. @param atEnd of the test's own context, where tests run concurrently */
+export function openQueues(db: Db, atEnd: (close: () => Promise<void>) => void = onTestFinished): Queues {
   const queues = new Queues(db.redis, db.prefix, () => db.clock.now());
-  onTestFinished(() => queues.close());
+  atEnd(() => queues.close());
   return queues;
 }
 
