@@ -11,6 +11,7 @@ import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { pagesByScore } from '../store/redis/score-pages.ts';
 import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import { PeriodicTask } from './periodic-task.ts';
@@ -71,17 +72,8 @@ export class CheckScheduler {
   }
 
   async #scheduleIndexed(key: string, from: number, until: number): Promise<void> {
-    const { redis } = this.#db;
-    for (let limit = BATCH; ; ) {
-      const page = await redis.zrangebyscore(key, from, until, 'WITHSCORES', 'LIMIT', 0, limit);
-      await this.#scheduleChecksOf(page.filter((_, index) => index % 2 === 0));
-      if (page.length < 2 * limit) return;
-      // The next page starts at the last score, because more members may share it. If the whole page shares it, double the
-      // page, or the loop would not advance.
-      const last = Number(page.at(-1));
-      if (last === Number(page[1])) limit *= 2;
-      from = last;
-    }
+    for await (const page of pagesByScore(this.#db.redis, key, { from, until, size: BATCH }))
+      await this.#scheduleChecksOf(page.map(([member]) => member));
   }
 
   async #scheduleChecksOf(members: readonly string[]): Promise<void> {

@@ -6,6 +6,7 @@ import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
+import { pagesByScore, type Scored } from '../store/redis/score-pages.ts';
 import {
   concernsOneItem,
   RETRY_UNREADABLE_AFTER_MS,
@@ -19,8 +20,6 @@ const PAGE = 500;
 const AT_ONCE = 50;
 /** Delay before a member that only a newer process can read is tried again, ms. */
 const RETRY_NEWER_AFTER_MS = 30_000;
-
-type Scored = [member: string, score: number];
 
 /** An index, and the pattern of its members. */
 export interface OverdueIndex {
@@ -43,7 +42,7 @@ export async function forEachOverdue(
   mayContinue: () => Promise<boolean>,
 ): Promise<number> {
   let failed = 0;
-  for await (const page of overduePages(db, index.key, until)) {
+  for await (const page of pagesByScore(db.redis, index.key, { from: 0, until, size: PAGE })) {
     for (let at = 0; at < page.length; at += AT_ONCE) {
       const all = page.slice(at, at + AT_ONCE).map((one) => actOn(db, log, index, one, act));
       // All end before an error of the whole, such as an outage, ends the walk.
@@ -92,26 +91,4 @@ export async function removeMember(db: Db, key: string, member: string, score: n
     guards: [{ kind: 'score', key, member, score }],
     writes: [['ZREM', key, member]],
   });
-}
-
-/** The members that are due before `until`, with their scores, as they are when their page is read. */
-async function* overduePages(db: Db, key: string, until: number): AsyncGenerator<Scored[]> {
-  let from = 0;
-  // Members of the last score, which the next page begins with, as far as they are still there.
-  let seen = new Set<string>();
-  for (;;) {
-    const limit = PAGE + seen.size;
-    const flat = await db.redis.zrangebyscore(key, from, until, 'WITHSCORES', 'LIMIT', 0, limit);
-    const read = Array.from(
-      { length: flat.length / 2 },
-      (_, index): Scored => [flat[2 * index] ?? '', Number(flat[2 * index + 1])],
-    );
-    const page = read.filter(([member, score]) => score !== from || !seen.has(member));
-    if (page.length > 0) yield page;
-    if (read.length < limit) return;
-    const last = read.at(-1)?.[1] ?? until;
-    const ofLast = read.filter(([, score]) => score === last).map(([member]) => member);
-    seen = new Set(last === from ? [...seen, ...ofLast] : ofLast);
-    from = last;
-  }
 }

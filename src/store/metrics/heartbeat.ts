@@ -46,7 +46,7 @@ export class Heartbeat {
 
   #beat(): Promise<void> {
     this.#beating ??= this.#renew()
-      // Whoever else uses the connection reports the outage.
+      // The owner of the connection logs the outage.
       .catch(() => undefined)
       .finally(() => {
         this.#beating = null;

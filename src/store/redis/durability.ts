@@ -93,7 +93,7 @@ class Confirmations {
   async #confirm(): Promise<void> {
     const connection = this.#connection;
     await (this.#current ?? new Promise((resolve) => setImmediate(resolve)));
-    // Whoever asks from here on gets the WAIT after this one.
+    // A commit that comes from now on is confirmed by the next WAIT.
     this.#next = null;
     this.#requireSame(connection);
     const waiting = this.#wait();
