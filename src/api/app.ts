@@ -25,7 +25,7 @@ import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { Issuers } from './oauth/issuers.ts';
 import { JwksCache } from './oauth/jwks.ts';
-import { MCP_PATH, metadataUrl } from './oauth/resource.ts';
+import { challengeParameters, MCP_PATH, metadataUrl } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
 import { operatorActions } from './ops/board-actions.ts';
@@ -80,15 +80,9 @@ export function createApp(options: AppOptions): Koa {
   const addresses = new ClientAddresses(trustedProxies);
   const admission = new Admission(given.db, addresses, given.quotas, given.storageQuotas);
   const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
-  const resourceMetadata = (path: string) => (publicUrl === undefined ? null : metadataUrl(publicUrl, path));
   const cookies = new SessionCookies(publicUrl, addresses);
-  const authenticator = new Authenticator(
-    given.db,
-    operatorToken,
-    admission,
-    issuers,
-    cookies,
-    resourceMetadata,
+  const authenticator = new Authenticator(given.db, operatorToken, admission, issuers, cookies, (path) =>
+    publicUrl === undefined ? [] : challengeParameters(publicUrl, path),
   );
   const deps: ApiDeps = {
     ...given,
@@ -121,6 +115,7 @@ export function createApp(options: AppOptions): Koa {
       },
       authenticator,
       inFlight: deps.inFlight,
+      resourceMetadata: publicUrl === undefined ? null : metadataUrl(publicUrl, MCP_PATH),
       origins: new Set([...corsOrigins, ...(publicUrl === undefined ? [] : [publicUrl])]),
       bodyTimeoutMs,
       version,

@@ -7,8 +7,10 @@ import {
   ProtocolErrorCode,
   ResourceNotFoundError,
   ResourceTemplate,
+  requireScopes,
 } from '@modelcontextprotocol/server';
 import { evidenceUri, faultOf } from './results.ts';
+import { RESOURCE_SCOPES } from './scopes.ts';
 
 /** Most events of a history, and most pools or task types. */
 const MAX_ITEMS = 1000;
@@ -20,7 +22,12 @@ export function addResources(server: McpServer, client: BioLayer): void {
   server.registerResource(
     'pools',
     'biolayer://pools',
-    { title: 'Pools', description: 'The pools of workers that a task may require', mimeType: JSON_TYPE },
+    {
+      title: 'Pools',
+      description: 'The pools of workers that a task may require',
+      mimeType: JSON_TYPE,
+      ...needs('pools'),
+    },
     (uri) => json(uri, async () => ({ data: await firstOf(client.pools.list({ limit: 200 })) })),
   );
   server.registerResource(
@@ -30,19 +37,25 @@ export function addResources(server: McpServer, client: BioLayer): void {
       title: 'Task types',
       description: 'The registered task types with their defaults',
       mimeType: JSON_TYPE,
+      ...needs('task-types'),
     },
     (uri) => json(uri, async () => ({ data: await firstOf(client.taskTypes.list({ limit: 200 })) })),
   );
   server.registerResource(
     'task',
     template('biolayer://tasks/{task_id}'),
-    { title: 'Task', description: 'Everything about a task', mimeType: JSON_TYPE },
+    { title: 'Task', description: 'Everything about a task', mimeType: JSON_TYPE, ...needs('task') },
     (uri, { task_id }) => json(uri, () => client.tasks.get(idOf(uri, task_id))),
   );
   server.registerResource(
     'history',
     template('biolayer://tasks/{task_id}/history'),
-    { title: 'History', description: 'What happened to a task, oldest first', mimeType: JSON_TYPE },
+    {
+      title: 'History',
+      description: 'What happened to a task, oldest first',
+      mimeType: JSON_TYPE,
+      ...needs('history'),
+    },
     (uri, { task_id }) =>
       json(uri, async () => {
         const events = client.tasks.listEvents(idOf(uri, task_id), { limit: 200, order: 'asc' });
@@ -52,13 +65,22 @@ export function addResources(server: McpServer, client: BioLayer): void {
   server.registerResource(
     'evidence',
     template('biolayer://tasks/{task_id}/evidence/{evidence_id}'),
-    { title: 'Evidence', description: `A file that a worker has handed in, up to ${LARGEST_FILE} bytes` },
+    {
+      title: 'Evidence',
+      description: `A file that a worker has handed in, up to ${LARGEST_FILE} bytes`,
+      ...needs('evidence'),
+    },
     (uri, { task_id, evidence_id }) =>
       answered(uri, () => evidence(client, idOf(uri, task_id), idOf(uri, evidence_id))),
   );
 }
 
 const JSON_TYPE = 'application/json';
+
+/** Lets a client with an access token that lacks the scopes of a resource ask for them. */
+function needs(name: keyof typeof RESOURCE_SCOPES) {
+  return { scopeChallenge: requireScopes(...RESOURCE_SCOPES[name]) };
+}
 
 /** A template whose resources are not listed: there may be any number. */
 function template(uri: string): ResourceTemplate {

@@ -1,10 +1,11 @@
 // The tools: what each is for, its arguments and result, and which calls of the API it makes.
 
 import type { CreateTaskBody, Task } from '@biolayer/sdk';
-import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server';
+import { type CallToolResult, requireScopes, type ToolAnnotations } from '@modelcontextprotocol/server';
 import type { Static, TSchema } from 'typebox';
 import { errorResult, evidenceLinks, resultOf } from './results.ts';
 import * as schema from './schemas.ts';
+import { TOOL_SCOPES } from './scopes.ts';
 import { standardSchema } from './standard-schema.ts';
 import { stateOf, summaryOf } from './task-state.ts';
 import { type WaitContext, waitUntilFinal } from './wait-until-final.ts';
@@ -12,7 +13,7 @@ import { type WaitContext, waitUntilFinal } from './wait-until-final.ts';
 const PAGE = 20;
 
 interface ToolDefinition<Input extends TSchema> {
-  name: string;
+  name: keyof typeof TOOL_SCOPES;
   title: string;
   description: string;
   input: Input;
@@ -30,6 +31,7 @@ function tool<Input extends TSchema>({ input, output, run, annotations, ...texts
     annotations: { openWorldHint: true, ...annotations },
     inputSchema: standardSchema(input),
     outputSchema: standardSchema(output),
+    scopeChallenge: requireScopes(...TOOL_SCOPES[texts.name]),
     /** Calls the tool; never throws. @param args already checked */
     async call(args: unknown, context: WaitContext): Promise<CallToolResult> {
       try {

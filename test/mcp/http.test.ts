@@ -1,7 +1,12 @@
 // Who may use the MCP endpoint, from where, and what becomes of interrupted calls.
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@modelcontextprotocol/client';
+import {
+  type Client,
+  ClientCredentialsProvider,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { MCP_SCOPES, RESOURCE_SCOPES, TOOL_SCOPES } from '../../src/mcp/scopes.ts';
 import {
   createKey,
   createOrg,
@@ -13,7 +18,7 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { createTestWorker, taskBody } from '../support/workers.ts';
-import { callTool, connectHttp, pooledRequest } from './support.ts';
+import { callTool, connectHttp, newClient, pooledRequest } from './support.ts';
 
 const NEWEST = '2026-07-28';
 const PAGE_ORIGIN = 'https://agents.example';
@@ -62,30 +67,98 @@ describe('credentials', () => {
     const answer = await post(PING, { credential });
     expect(answer.status).toBe(401);
     const url = `${api.url}/.well-known/oauth-protected-resource/mcp`;
-    expect(answer.headers.get('www-authenticate')).toBe(`Bearer ${error}resource_metadata="${url}"`);
+    expect(answer.headers.get('www-authenticate')).toBe(
+      `Bearer ${error}resource_metadata="${url}", scope="tasks:create tasks:read"`,
+    );
     expect(await (await fetch(url)).json()).toMatchObject({
       resource: `${api.url}/mcp`,
       authorization_servers: [api.url],
+      scopes_supported: [...MCP_SCOPES, 'openid', 'offline_access'],
     });
     await expect(connect(credential)).rejects.toThrow();
   });
 
-  test('an access token for the resource /mcp is enough', async () => {
-    const made = await org.client.post<{ client_id: string; client_secret: string }>('/v1/oauth-clients', {
-      name: 'agent',
-      grant_types: ['client_credentials'],
-      scopes: ['tasks:read'],
+  describe('access tokens for the resource /mcp', () => {
+    let made: { client_id: string; client_secret: string };
+    let tokenWith: (scope: string) => Promise<string>;
+    beforeAll(async () => {
+      made = await org.client.post('/v1/oauth-clients', {
+        name: 'agent',
+        grant_types: ['client_credentials'],
+        scopes: ['stats:read', ...MCP_SCOPES],
+      });
+      tokenWith = async (scope) => {
+        const answer = await fetch(`${api.url}/oauth/token`, {
+          method: 'POST',
+          headers: { Authorization: `Basic ${btoa(`${made.client_id}:${made.client_secret}`)}` },
+          body: new URLSearchParams({
+            grant_type: 'client_credentials',
+            resource: `${api.url}/mcp`,
+            scope,
+          }),
+        });
+        return ((await answer.json()) as { access_token: string }).access_token;
+      };
     });
-    const answer = await fetch(`${api.url}/oauth/token`, {
-      method: 'POST',
-      headers: { Authorization: `Basic ${btoa(`${made.client_id}:${made.client_secret}`)}` },
-      body: new URLSearchParams({ grant_type: 'client_credentials', resource: `${api.url}/mcp` }),
+    const UNKNOWN = '01923f7e-0000-7000-8000-000000000000';
+    const call = (name: string, args: object) => ({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name, arguments: args },
     });
-    const { access_token } = (await answer.json()) as { access_token: string };
-    const client = await connect(access_token);
-    expect((await callTool(client, 'list_tasks', {})).isError).toBe(false);
-    const refused = await callTool(client, 'request_human', pooledRequest('any'));
-    expect(refused).toMatchObject({ isError: true, value: { error: { code: 'insufficient_scope' } } });
+    const read = (uri: string) => ({ jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri } });
+    const MESSAGES: Record<string, object> = {
+      request_human: call('request_human', { ...pooledRequest('none'), wait_seconds: 0 }),
+      wait_for_task: call('wait_for_task', { task_id: UNKNOWN }),
+      get_task: call('get_task', { task_id: UNKNOWN }),
+      list_tasks: call('list_tasks', {}),
+      cancel_task: call('cancel_task', { task_id: UNKNOWN }),
+      answer_question: call('answer_question', { task_id: UNKNOWN, text: 'yes' }),
+      review_task: call('review_task', { task_id: UNKNOWN, version: 1, decision: 'approve' }),
+      preview_match: call('preview_match', {}),
+      pools: read('biolayer://pools'),
+      'task-types': read('biolayer://task-types'),
+      task: read(`biolayer://tasks/${UNKNOWN}`),
+      history: read(`biolayer://tasks/${UNKNOWN}/history`),
+      evidence: read(`biolayer://tasks/${UNKNOWN}/evidence/${UNKNOWN}`),
+    };
+
+    test.each(Object.entries({ ...TOOL_SCOPES, ...RESOURCE_SCOPES }))(
+      '%s needs %j: without them the challenge names them, with them it is called',
+      async (name, scopes) => {
+        const refused = await post(MESSAGES[name], { credential: await tokenWith('stats:read') });
+        expect(refused.status).toBe(403);
+        expect(refused.headers.get('www-authenticate')).toBe(
+          'Bearer error="insufficient_scope", error_description="Insufficient scope", ' +
+            `scope="${scopes.join(' ')}", resource_metadata="${api.url}/.well-known/oauth-protected-resource/mcp"`,
+        );
+        const called = await post(MESSAGES[name], { credential: await tokenWith(scopes.join(' ')) });
+        expect(called.status).toBe(200);
+        expect(await called.text()).not.toContain('insufficient_scope');
+      },
+    );
+
+    test('the client asks first for what it needs to ask people, and for more when a call needs more', async () => {
+      const authProvider = new ClientCredentialsProvider({
+        clientId: made.client_id,
+        clientSecret: made.client_secret,
+        expectedIssuer: api.url,
+      });
+      const client = newClient(NEWEST);
+      clients.push(client);
+      await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', api.url), { authProvider }));
+      expect(authProvider.tokens()?.scope).toBe('tasks:create tasks:read');
+      const cancelled = await callTool(client, 'cancel_task', { task_id: UNKNOWN });
+      expect(cancelled.value).toMatchObject({ error: { code: 'not_found' } });
+      expect(authProvider.tokens()?.scope).toBe('tasks:create tasks:read tasks:cancel');
+    });
+
+    test('with an API key the tool returns the refusal of the API', async () => {
+      const key = await createKey(api, org.client, { scopes: ['tasks:read'] });
+      const refused = await callTool(await connect(key.credential), 'cancel_task', { task_id: UNKNOWN });
+      expect(refused).toMatchObject({ isError: true, value: { error: { code: 'insufficient_scope' } } });
+    });
   });
 
   test('a worker token is refused', async () => {

@@ -27,15 +27,15 @@ export class Authenticator {
   readonly #identities: IdentityCache;
   readonly #lastUsed: LastUsed;
   readonly #cookies: SessionCookies;
-  readonly #resourceMetadata: (path: string) => string | null;
-  /** @param resourceMetadata URL of the protected resource metadata (RFC 9728) for a path; null without OAuth. */
+  readonly #challengeParameters: (path: string) => readonly string[];
+  /** @param challengeParameters parameters of the challenge in a 401, by path; none without OAuth. */
   constructor(
     db: Db,
     operatorToken: string | undefined,
     admission: Admission,
     issuers: TokenIssuers,
     cookies: SessionCookies,
-    resourceMetadata: (path: string) => string | null,
+    challengeParameters: (path: string) => readonly string[],
   ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
@@ -43,7 +43,7 @@ export class Authenticator {
     this.#identities = new IdentityCache(db, issuers);
     this.#lastUsed = new LastUsed(db);
     this.#cookies = cookies;
-    this.#resourceMetadata = resourceMetadata;
+    this.#challengeParameters = challengeParameters;
   }
 
   /** Number of revocations and rule changes so far. A look-up during which it changes may have read an outdated state. */
@@ -240,11 +240,8 @@ export class Authenticator {
   }
 
   #unauthorized(ctx: Context, header: string): ApiError {
-    const metadata = this.#resourceMetadata(ctx.path);
-    const parameters = [
-      ...(header === '' || metadata === null ? [] : ['error="invalid_token"']),
-      ...(metadata === null ? [] : [`resource_metadata="${metadata}"`]),
-    ];
+    const given = this.#challengeParameters(ctx.path);
+    const parameters = [...(header === '' || given.length === 0 ? [] : ['error="invalid_token"']), ...given];
     return unauthorized(header, ['Bearer', parameters.join(', ')].join(' ').trim());
   }
 }

@@ -7,7 +7,7 @@ import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Authenticator } from '../access/authenticate.ts';
 import { declaredBytes, type InFlight } from '../access/in-flight.ts';
-import { type Access, SCOPES } from '../access/principal.ts';
+import { type Access, type Principal, SCOPES } from '../access/principal.ts';
 import { ApiError } from '../http/problem.ts';
 import { BODY_LIMITS, readJsonBody } from '../middleware/json-body.ts';
 import { inProcessFetch } from './in-process.ts';
@@ -29,6 +29,8 @@ export interface McpOptions {
   serve: RequestListener;
   authenticator: Authenticator;
   inFlight: InFlight;
+  /** URL of the protected resource metadata of the endpoint (RFC 9728); null without OAuth. */
+  resourceMetadata: string | null;
   /** Origins of web pages that may call. */
   origins: ReadonlySet<string>;
   /** Time limit for receiving a body, ms. */
@@ -67,7 +69,7 @@ export function mcpEndpoint(options: McpOptions): Middleware {
       answer ??= createHandler(options);
       const handle = await answer;
       ctx.respond = false;
-      await handle(ctx, message);
+      await handle(ctx, message, principal);
     } finally {
       for (const release of releases) release();
     }
@@ -75,7 +77,7 @@ export function mcpEndpoint(options: McpOptions): Middleware {
 }
 
 /** Creates the handler of messages, at the first one: most processes never need the libraries. */
-async function createHandler({ serve, version, log, closing }: McpOptions) {
+async function createHandler({ serve, version, log, closing, resourceMetadata }: McpOptions) {
   const [{ BioLayer }, { createMcpHandler }, { toNodeHandler }, { createMcpServer }] = await Promise.all([
     import('@biolayer/sdk'),
     import('@modelcontextprotocol/server'),
@@ -93,13 +95,30 @@ async function createHandler({ serve, version, log, closing }: McpOptions) {
     { maxSubscriptions: 0, maxRequestBodySize: LIMITS.bytes, onerror },
   );
   const handle = toNodeHandler(handler, { onerror });
-  return (ctx: Context, message: unknown) => {
+  return (ctx: Context, message: unknown, principal: Principal) => {
     const gone = new AbortController();
     ctx.res.once('close', () => gone.abort());
     // The credential is that of the caller's request.
     const fetch = inProcessFetch(serve, ctx.req, gone.signal);
     const client = new BioLayer({ apiKey: null, baseUrl: BASE_URL, maxRetries: 0, fetch });
-    const auth = { token: '', clientId: '', scopes: [], extra: { caller: new Caller(client) } };
+    const auth = {
+      token: '',
+      clientId: '',
+      scopes: scopesToChallenge(principal),
+      ...(resourceMetadata !== null && { resourceMetadataUrl: resourceMetadata }),
+      extra: { caller: new Caller(client) },
+    };
     return handle(Object.assign(ctx.req, { auth, method: ctx.method, url: ctx.url }), ctx.res, message);
   };
+}
+
+/**
+ * The scopes by which the protocol library decides whether to answer with a challenge (403 `insufficient_scope`, RFC 6750,
+ * section 3.1), at which a client asks the member for more. Only access tokens can gain scopes. With an API key the tool
+ * is called and returns the refusal of the API, which the agent can read.
+ */
+function scopesToChallenge(principal: Principal): string[] {
+  if (principal.kind !== 'api_key') return [];
+  const isToken = ['oauth_token', 'issuer_token'].includes(principal.authority.kind);
+  return [...(isToken && !principal.scopes.includes('*') ? principal.scopes : SCOPES)];
 }

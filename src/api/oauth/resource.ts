@@ -2,6 +2,7 @@
 // and names that the authorization server and the pages share.
 
 import type { Context } from 'koa';
+import { FIRST_SCOPES, MCP_SCOPES } from '../../mcp/scopes.ts';
 import { SCOPES } from '../access/principal.ts';
 import { handleOtherMethod } from '../http/router.ts';
 
@@ -12,6 +13,15 @@ export const MCP_PATH = '/mcp';
 /** URL of the metadata that describe a path. @param issuer origin of the API */
 export function metadataUrl(issuer: string, path: string): string {
   return issuer + RESOURCE_PATH + (path === MCP_PATH ? MCP_PATH : '');
+}
+
+/**
+ * The parameters of the challenge in a 401 (RFC 6750, section 3): where the metadata are, and for agents the scopes to ask
+ * for. Without these an agent asks for all scopes of the metadata. @param issuer origin of the API
+ */
+export function challengeParameters(issuer: string, path: string): string[] {
+  const metadata = `resource_metadata="${metadataUrl(issuer, path)}"`;
+  return path === MCP_PATH ? [metadata, `scope="${FIRST_SCOPES.join(' ')}"`] : [metadata];
 }
 
 /** The resource whose metadata are at a path, as a URL; null if none are. */
@@ -39,10 +49,11 @@ export function describeResource(ctx: Context, issuer: string, resource: string)
     handleOtherMethod(ctx, ['GET']);
     return;
   }
+  const scopes = resource === issuer ? SCOPES : MCP_SCOPES;
   ctx.body = {
     resource,
     authorization_servers: [issuer],
-    scopes_supported: [...SCOPES, ...SIGN_IN_SCOPES],
+    scopes_supported: [...scopes, ...SIGN_IN_SCOPES],
     bearer_methods_supported: ['header'],
     resource_name: 'BioLayer',
     resource_documentation: `${issuer}/docs`,

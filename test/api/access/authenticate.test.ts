@@ -48,7 +48,7 @@ beforeAll(() => {
   const admission = new Admission(watched, addresses, quotas, DEFAULT_STORAGE_QUOTAS);
   const cookies = new SessionCookies(undefined, addresses);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
-  authenticator = new Authenticator(watched, undefined, admission, issuers, cookies, () => null);
+  authenticator = new Authenticator(watched, undefined, admission, issuers, cookies, () => []);
 });
 
 afterEach(() => {
