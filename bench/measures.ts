@@ -191,7 +191,7 @@ export async function settled(redis: Redis): Promise<void> {
     const pending = await redis.keys('bl:{*}:pending-deliveries');
     const outbox = await redis.keys('bl:{*}:outbox');
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
-    const jobs = await redis.keys('{bl-queues}:*');
+    const jobs = await redis.keys('{bl-queues*}:*');
     const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
     return pending.length + busy.length === 0 && lengths.every((length) => length === 0);
   });

@@ -2,6 +2,7 @@
 // repeats a secret.
 
 import { readFileSync } from 'node:fs';
+import { QUEUES, type QueueName } from './queues/catalogue.ts';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
 import { readTopology, type Topology, TopologyFault, type TopologyOptions } from './store/redis/topology.ts';
@@ -150,4 +151,38 @@ export function asNetworks(text: string): readonly string[] {
     throw new Fault(`must be a list of CIDRs or IP addresses; not valid: ${unknown.join(', ')}`);
   }
   return [...new Set(networks.flatMap((network) => (network === null ? [] : cidrOf(network))))];
+}
+
+/** Numbers of shards and ranges of them, such as `0-3,8`. @param count how many shards there are */
+export function asShards(count: number): (text: string) => readonly number[] {
+  return (text) => {
+    const shards = text.split(',').flatMap((part) => {
+      const [, first, last = first] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim()) ?? [];
+      const [from, to] = [Number(first), Number(last)];
+      if (first === undefined || from > to) throw new Fault('must be numbers of shards, such as 0-3,8');
+      if (to >= count)
+        throw new Fault(
+          count === 1
+            ? 'may name only shard 0, because QUEUE_SHARDS is 1'
+            : `may name only the shards 0 to ${count - 1}, because QUEUE_SHARDS is ${count}`,
+        );
+      return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    });
+    return [...new Set(shards)].toSorted((a, b) => a - b);
+  };
+}
+
+/** Names of queues, some with their number of parallel jobs, such as `webhooks=400,retries`. */
+export function asQueues(text: string): ReadonlyMap<QueueName, number | null> {
+  return new Map(
+    text.split(',').map((part) => {
+      const [, name, atOnce] = /^(\w+)(?:=([1-9]\d{0,5}))?$/.exec(part.trim()) ?? [];
+      const queue = QUEUES.find((one) => one === name);
+      if (queue === undefined)
+        throw new Fault(
+          `must be names of queues (${QUEUES.join(', ')}), each alone or with its number of parallel jobs, such as webhooks=400`,
+        );
+      return [queue, atOnce === undefined ? null : Number(atOnce)] as const;
+    }),
+  );
 }

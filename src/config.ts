@@ -18,7 +18,9 @@ import {
   asNetworks,
   asOrigin,
   asOrigins,
+  asQueues,
   asQuota,
+  asShards,
   asSmtpUrl,
   asSwitch,
   asText,
@@ -27,6 +29,8 @@ import {
   Fault,
   type LogLevel,
 } from './config-values.ts';
+import type { QueueName } from './queues/catalogue.ts';
+import { MAX_SHARDS } from './queues/shards.ts';
 import {
   DEFAULT_STORAGE_QUOTAS,
   forEachQuota,
@@ -89,6 +93,12 @@ export interface Config {
   readonly boardActions: boolean;
   /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
+  /** Number of shards of the queues: the same in all processes. */
+  readonly queueShards: number;
+  /** The shards that a worker process takes; undefined: all. */
+  readonly workerShards: readonly number[] | undefined;
+  /** The queues that a worker process takes, each with its number of parallel jobs or null; undefined: all. */
+  readonly workerQueues: ReadonlyMap<QueueName, number | null> | undefined;
   /** Percentage of Redis' `maxmemory` from which creates are refused. */
   readonly memoryHighWater: number;
   /** A webhook endpoint whose deliveries have all failed for this many hours is disabled. */
@@ -173,6 +183,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     sentinelPassword: read('SENTINEL_PASSWORD', asText, undefined),
   };
 
+  const queueShards = read('QUEUE_SHARDS', asInteger(1, MAX_SHARDS), 1);
   const dataDir = read('DATA_DIR', asText, '.data');
   const config: Config = {
     redis: read('REDIS_URL', asTopology(topologyOptions), undefined),
@@ -215,6 +226,9 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     },
     boardActions: read('BOARD_ACTIONS', asSwitch, false),
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
+    queueShards,
+    workerShards: read('WORKER_SHARDS', asShards(queueShards), undefined),
+    workerQueues: read('QUEUES', asQueues, undefined),
     memoryHighWater: read('MEMORY_HIGH_WATER', asInteger(10, 99), MEMORY_HIGH_WATER),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };

@@ -34,8 +34,8 @@ async function startAll(config: Config, log: Logger): Promise<void> {
   if (redis === undefined) throw new Error('there is no Redis to connect to');
   const operatorToken = config.operatorToken ?? own.operatorToken;
   const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
-  const { durabilityReplicas, secretsKeyLost: lostKey } = config;
-  await preflight({ redis, durabilityReplicas, sealer, lostKey, log });
+  const { durabilityReplicas, queueShards, secretsKeyLost: lostKey } = config;
+  await preflight({ redis, durabilityReplicas, queueShards, sealer, lostKey, log });
   const {
     webhookAllowedNetworks,
     trustedProxies,
@@ -53,6 +53,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
   const web = await startWeb({
     redis,
     durabilityReplicas,
+    queueShards,
     host,
     port,
     sealer,
@@ -79,6 +80,9 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     webhookAllowedNetworks,
     disableEndpointsAfter: webhookDisableAfterHours * 3600_000,
     concurrency,
+    queueShards,
+    workerShards: config.workerShards,
+    workerQueues: config.workerQueues,
     ...noticeOptionsOf({ ...config, publicUrl: config.publicUrl ?? web.url }),
     version: VERSION,
     log,

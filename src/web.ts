@@ -9,8 +9,8 @@ await runProcess(
   (env) => loadConfig(env, 'web'),
   async (config, log) => {
     const sealer = sealerOf(config);
-    const { redis, durabilityReplicas, secretsKeyLost: lostKey } = config;
-    await preflight({ redis, durabilityReplicas, sealer, lostKey, log });
+    const { redis, durabilityReplicas, queueShards, secretsKeyLost: lostKey } = config;
+    await preflight({ redis, durabilityReplicas, queueShards, sealer, lostKey, log });
     const web = await startWeb({ ...config, clientLimits: clientLimitsOf(config), sealer, log });
     closeOnSignal(log, () => web.close());
     logReady(log, { url: web.url, port: web.port });

@@ -91,6 +91,9 @@ describe('defaults', () => {
       metrics: { host: '127.0.0.1', port: undefined },
       boardActions: false,
       workerConcurrency: 50,
+      queueShards: 1,
+      workerQueues: undefined,
+      workerShards: undefined,
       memoryHighWater: 85,
       webhookDisableAfterHours: 120,
     };
@@ -127,6 +130,9 @@ it('reads every variable', () => {
       SECRETS_KEY_PREVIOUS: Buffer.alloc(32, 8).toString('base64'),
       LOG_LEVEL: 'trace',
       WORKER_CONCURRENCY: '7',
+      QUEUE_SHARDS: '16',
+      QUEUES: 'webhooks=400, retries',
+      WORKER_SHARDS: '8,0-3',
       METRICS_HOST: '0.0.0.0',
       METRICS_PORT: '9464',
       MEMORY_HIGH_WATER: '70',
@@ -147,6 +153,12 @@ it('reads every variable', () => {
     operatorToken: 'x'.repeat(16),
     logLevel: 'trace',
     workerConcurrency: 7,
+    queueShards: 16,
+    workerQueues: new Map([
+      ['webhooks', 400],
+      ['retries', null],
+    ]),
+    workerShards: [0, 1, 2, 3, 8],
     webhookDisableAfterHours: 24,
   });
   expect(Object.isFrozen(config)).toBe(true);
@@ -203,6 +215,12 @@ it.each([
   ['METRICS_PORT', '70000'],
   ['WORKER_CONCURRENCY', '0'],
   ['WORKER_CONCURRENCY', 'many'],
+  ['QUEUE_SHARDS', '0'],
+  ['QUEUE_SHARDS', '17'],
+  ['QUEUES', 'webhook'],
+  ['QUEUES', 'webhooks=0'],
+  ['WORKER_SHARDS', '1'],
+  ['WORKER_SHARDS', '0-'],
 ])('refuses %s=%s with one line that names the variable', (name, value) => {
   expect(faultsOf({ ...CONNECTED, [name]: value })).toEqual([expect.stringMatching(`^${name} `)]);
 });

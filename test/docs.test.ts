@@ -195,6 +195,7 @@ describe('docs/operations.md', () => {
       MAX_STREAMS_PER_CREDENTIAL: String(config.inFlight.streams.credential),
       METRICS_HOST: config.metrics.host,
       WORKER_CONCURRENCY: String(config.workerConcurrency),
+      QUEUE_SHARDS: String(config.queueShards),
       DURABILITY: config.durabilityReplicas === 0 ? 'local' : 'replicated',
       MEMORY_HIGH_WATER: String(config.memoryHighWater),
       BOARD_ACTIONS: config.boardActions ? 'on' : 'off',

@@ -172,6 +172,9 @@ export function createApp(options: AppOptions): Koa {
 }
 
 async function countFailed(queues: Queues): Promise<Record<string, number>> {
-  const counts = await Promise.all(QUEUES.map((name) => queues.all[name].getFailedCount()));
-  return Object.fromEntries(QUEUES.map((name, index) => [name, counts[index] ?? 0]));
+  const counted = QUEUES.map(async (name) => {
+    const counts = await Promise.all(queues.named(name).map((queue) => queue.getFailedCount()));
+    return [name, counts.reduce((sum, one) => sum + one, 0)] as const;
+  });
+  return Object.fromEntries(await Promise.all(counted));
 }

@@ -28,13 +28,14 @@ export class MissingJobs {
   }
 
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
-  async #isScheduledSoon({ queue: name, opts }: NewJob): Promise<boolean> {
-    const queue = this.#queues.all[name];
+  async #isScheduledSoon({ queue: name, data, opts }: NewJob): Promise<boolean> {
+    const { redis, all } = this.#queues.shardOf(data.org_id);
+    const queue = all[name];
     // Asked first, because BullMQ looks for the state of an unknown job in every list, from end to end.
-    if ((await this.#db.redis.exists(queue.toKey(opts.jobId))) === 0) return false;
+    if ((await redis.exists(queue.toKey(opts.jobId))) === 0) return false;
     const state = await queue.getJobState(opts.jobId);
     if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
-    const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);
+    const score = await redis.zscore(queue.toKey('delayed'), opts.jobId);
     return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + MAX_DELAY_MS;
   }
 }

@@ -23,6 +23,8 @@ export interface OutboxStreamsOptions {
   db: Db;
   /** A connection of its own without a command timeout: it blocks on the streams. */
   blocking: Redis;
+  /** The partitions whose outboxes are read; all by default. */
+  partitions?: readonly string[];
   /** Name of this consumer, unique among all relays that ever ran. */
   consumer: string;
   log: Log;
@@ -55,13 +57,18 @@ export class OutboxStreams {
     this.#log = log;
     this.#abandonedAfter = abandonedAfter;
     this.#readWait = options.readWait ?? BLOCK_MS;
-    for (const partition of PARTITIONS)
+    for (const partition of options.partitions ?? PARTITIONS)
       this.#partitions.set(partitionKeys(db.prefix, partition).outbox, partition);
   }
 
   /** Keys of the outboxes that can be read. */
   get keys(): readonly string[] {
     return this.#keys;
+  }
+
+  /** Whether there are no outboxes to read. */
+  get isEmpty(): boolean {
+    return this.#partitions.size === 0;
   }
 
   /** Whether some outboxes could not be read when they were opened. */

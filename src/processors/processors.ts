@@ -2,11 +2,10 @@
 // statistics, on connections that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
-import type { WorkerOptions } from 'bullmq';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
-import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
-import { Queues, queuePrefix } from '../queues/queues.ts';
-import type { Hold } from '../queues/redis-time.ts';
+import { type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
+import { Queues } from '../queues/queues.ts';
+import { allShards, partitionsOf, shardConnections } from '../queues/shards.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
@@ -21,13 +20,14 @@ import type { Topology } from '../store/redis/topology.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
-import { guardJobs, type RunJob, type RunUnread, TolerantWorker } from './job-guard.ts';
+import { guardJobs, type RunJob, type RunUnread } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { LocalJobs } from './local-jobs.ts';
 import { ProcessorMetrics } from './metrics.ts';
 import { ChannelSender } from './notifications/channel-sender.ts';
 import { Mailer, type MailOptions } from './notifications/mail.ts';
 import { NotificationProcessor } from './notifications/notify.ts';
+import { startQueueWorkers } from './queue-workers.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { StatsTallier } from './stats.ts';
@@ -48,6 +48,12 @@ export interface ProcessorOptions {
    * twice.
    */
   concurrency: number;
+  /** Number of shards of the queues; one by default. */
+  queueShards?: number;
+  /** The shards that this process takes; all by default. */
+  workerShards?: readonly number[] | undefined;
+  /** The queues that this process takes, some with their number of parallel jobs; all by default. */
+  workerQueues?: ReadonlyMap<QueueName, number | null> | undefined;
   log: Log;
   /** Version of the software, for metrics and the heartbeat. */
   version?: string;
@@ -81,21 +87,11 @@ export interface Processors {
   close(): Promise<void>;
 }
 
-/** Default of `jobLock` for each queue, ms. */
-const LOCK: Record<QueueName, number> = {
-  lifecycle: 10_000,
-  sla: 10_000,
-  webhooks: 20_000,
-  retries: 20_000,
-  bulk: 20_000,
-  notifications: 20_000,
-};
 /** Steps of bulk actions at the same time: one, so that it leaves room for other work. */
 const BULK_CONCURRENCY = 1;
 /** Most time for one request to a push service or an incoming webhook, ms: an offer lasts a minute. */
 const NOTICE_TIMEOUT_MS = 5_000;
 const DEFAULT_VAPID_SUBJECT = 'mailto:operator@localhost';
-const STALL_CHECK = 5_000;
 const DISABLE_AFTER_MS = DISABLE_AFTER_HOURS * 3600 * 1000;
 
 /** Starts all processors; resolves when they run. Waits while Redis is unavailable. */
@@ -111,13 +107,16 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const { version = 'unknown' } = options;
   const metrics = new ProcessorMetrics(db, version);
   const heartbeat = new Heartbeat(db, 'worker', version);
-  const queues = new Queues(redis, prefix, () => clock.now());
+  const { queueShards = 1, workerShards = allShards(queueShards) } = options;
+  const connectionOf = shardConnections(redis);
+  const queues = new Queues({ connectionOf, prefix, shards: queueShards, now: () => clock.now() });
   const schemas = new OutputSchemas();
   const sender = new WebhookSender({
     policy: createAddressPolicy(options.webhookAllowedNetworks),
     now: () => clock.now(),
   });
-  const deliveryConcurrency = options.concurrency * 4;
+  const atOnce = parallelJobs(options);
+  const deliveryConcurrency = atOnce.get('webhooks') ?? options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
     queues,
@@ -136,7 +135,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     timeoutMs: NOTICE_TIMEOUT_MS,
     userAgent: 'BioLayer-Notices/1',
   });
-  const noticeConcurrency = options.concurrency * 2;
+  const noticeConcurrency = atOnce.get('notifications') ?? options.concurrency * 2;
   const notifications = new NotificationProcessor({
     db,
     sealer: options.sealer,
@@ -185,39 +184,25 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       ),
     ),
   });
-  const { concurrency, jobLock } = options;
-  const atOnce: Record<QueueName, number> = {
-    lifecycle: concurrency,
-    sla: concurrency,
-    webhooks: deliveryConcurrency,
-    retries: deliveryConcurrency / 2,
-    bulk: BULK_CONCURRENCY,
-    notifications: noticeConcurrency,
-  };
-  const workers = QUEUES.map((name) => {
-    const lockDuration = jobLock ?? LOCK[name];
-    const options: WorkerOptions = {
-      connection: redis,
-      prefix: queuePrefix(prefix),
-      concurrency: atOnce[name],
-      lockDuration,
-      stalledInterval: Math.min(STALL_CHECK, lockDuration),
-      // A job is repeated however often the process that runs it is killed.
-      maxStalledCount: 1000,
-      settings: { backoffStrategy: backoff },
-    };
-    const hold: Hold = (run) => gate.pass(run);
-    const worker = new TolerantWorker(() => clock.now(), name, runners[name], options, hold);
-    worker.on('error', outages.onError);
-    worker.on('failed', (job, error) => {
-      log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');
-    });
-    return worker;
+  const workers = startQueueWorkers({
+    connectionOf,
+    prefix,
+    shards: workerShards,
+    atOnce,
+    runners,
+    gate,
+    jobLock: options.jobLock,
+    now: () => clock.now(),
+    log,
+    onError: outages.onError,
   });
-  const local = new LocalJobs({ queues, runners, limits: { lifecycle: concurrency }, log });
+  // Matching runs where the outbox is relayed, and the other processes relay nothing.
+  const partitions = atOnce.has('lifecycle') ? partitionsOf(workerShards, queueShards) : [];
+  const local = new LocalJobs({ queues, runners, limits: { lifecycle: atOnce.get('lifecycle') ?? 0 }, log });
   const relay = new Relay({
     db,
     blocking,
+    partitions,
     queues,
     jobs: local,
     consumer: randomUUID(),
@@ -226,7 +211,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     readWait: options.relayWait,
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
-  await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);
+  await Promise.all([relay.start(), workers.ready()]);
   const sweeper = new Sweeper({ db, queues, log, every: options.sweepEvery });
   sweeper.start();
   const scheduler = new CheckScheduler({ db, queues, log });
@@ -260,7 +245,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         retention.close(),
         stats.close(),
         relay.close().then(() => local.close()),
-        ...workers.map((worker) => worker.close()),
+        workers.close(),
       ]);
       await Promise.all([sender.close(), noticeSender.close(), schemas.close()]);
       await queues.close();
@@ -269,4 +254,18 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       redis.disconnect();
     },
   };
+}
+
+/** The queues that the process takes, with their number of parallel jobs. */
+function parallelJobs({ concurrency, workerQueues }: ProcessorOptions): Map<QueueName, number> {
+  const usual: Record<QueueName, number> = {
+    lifecycle: concurrency,
+    sla: concurrency,
+    webhooks: concurrency * 4,
+    retries: concurrency * 2,
+    bulk: BULK_CONCURRENCY,
+    notifications: concurrency * 2,
+  };
+  const taken = QUEUES.filter((name) => workerQueues?.has(name) ?? true);
+  return new Map(taken.map((name) => [name, workerQueues?.get(name) ?? usual[name]]));
 }

@@ -41,7 +41,7 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
     deliverToEndpoints(deps, entries),
     notifyWorkers(deps, entries),
   ]);
-  await queues.drop(entries.flatMap((entry) => cancelledJobs(entry, now)));
+  await Promise.all(entries.map((entry) => queues.drop(entry.org_id, cancelledJobs(entry, now))));
   await Promise.all(entries.map((entry) => restoreJobs(deps, entry, now)));
 }
 

@@ -57,6 +57,7 @@ export class Relay {
 
   /**
    * @param blocking a connection of its own without a command timeout: it blocks on the streams.
+   * @param partitions those whose outboxes it relays; all by default.
    * @param jobs takes the new jobs; by default their queues.
    * @param consumer unique among all relays that ever ran.
    * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.
@@ -64,6 +65,7 @@ export class Relay {
   constructor(options: {
     db: Db;
     blocking: Redis;
+    partitions?: readonly string[];
     queues: Queues;
     jobs?: AddJobs;
     consumer: string;
@@ -83,6 +85,7 @@ export class Relay {
 
   /** Relays until `close`. */
   async start(): Promise<void> {
+    if (this.#streams.isEmpty) return;
     await this.#streams.open();
     this.#running = this.#run();
   }

@@ -3,6 +3,7 @@
 // sweeper walks what is overdue in them (`overdue-members.ts`), adds missing jobs and counts them.
 
 import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
 import {
   backlogJob,
   bulkActionJob,
@@ -149,12 +150,13 @@ export class Sweeper {
         const failed = await sweepMatchingQueues(this.#db, this.#queues, orgId, now - GRACE_MS, round);
         this.failed += failed;
       });
-    for (const queue of Object.values(this.#queues.all)) {
-      await this.#reportingFailure(queue.name, () => this.#shortenLocks(queue));
-      await this.#reportingFailure(queue.name, () =>
-        queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - RERUN_FAILED_AFTER_MS }),
-      );
-    }
+    for (const { redis, all } of this.#queues.shards)
+      for (const queue of Object.values(all)) {
+        await this.#reportingFailure(queue.name, () => this.#shortenLocks(redis, queue));
+        await this.#reportingFailure(queue.name, () =>
+          queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - RERUN_FAILED_AFTER_MS }),
+        );
+      }
     return this.jobsAdded - before;
   }
 
@@ -250,8 +252,7 @@ export class Sweeper {
   }
 
   /** Shortens locks of BullMQ that last for hours because Redis' clock went back; such jobs would not be taken over. */
-  async #shortenLocks(queue: Queue): Promise<void> {
-    const { redis } = this.#db;
+  async #shortenLocks(redis: Redis, queue: Queue): Promise<void> {
     const active = await redis.lrange(queue.toKey('active'), 0, -1);
     const locks = active.map((id) => `${queue.toKey(id)}:lock`);
     await Promise.all([queue.toKey('stalled-check'), ...locks].map((key) => shortenTtl(redis, key, LOCK_MS)));

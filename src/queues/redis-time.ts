@@ -27,8 +27,8 @@ const TIME_AT: Readonly<Record<string, number>> = {
 
 type Backend = ReturnType<typeof createRedisBackend>;
 
-/** Carries out a command; when Redis refuses it, it may wait and repeat it. */
-export type Hold = <R>(run: () => Promise<R>) => Promise<R>;
+/** Carries out a command of BullMQ; it may wait before, and when Redis refuses it, wait and repeat it. */
+export type Hold = <R>(run: () => Promise<R>, command: string) => Promise<R>;
 
 /**
  * A BullMQ backend, for queues and workers, that uses `now` as the current time.
@@ -43,7 +43,7 @@ export function backendBy(now: Now, hold: Hold = (run) => run()): BackendFactory
       if (at === undefined) return execCommand(client, name, given);
       if (typeof given[at] !== 'number')
         throw new Error(`BullMQ calls ${name} with other arguments than in 6.7.0`);
-      return hold(() => execCommand(client, name, given.with(at, now())));
+      return hold(() => execCommand(client, name, given.with(at, now())), name);
     };
     const waitForJob = backend.waitForJob.bind(backend);
     backend.waitForJob = async (seconds) => {

@@ -31,6 +31,8 @@ export interface PreflightOptions {
   redis: Topology;
   /** Replicas that must confirm the process's writes; none by default. */
   durabilityReplicas?: number;
+  /** Number of shards of the queues; one by default. */
+  queueShards?: number;
   sealer: Sealer;
   /** Id of a sealing key that is lost for good. */
   lostKey: string | undefined;
@@ -44,7 +46,7 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   const { sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
   const redis = await reach(options.redis, reachLimit, log);
   try {
-    await checkRedis(redis, PREFIX, log, options.durabilityReplicas);
+    await checkRedis(redis, PREFIX, log, options);
     await checkSealingKeys(redis, sealer, lostKey, log);
   } catch (error) {
     const refusal = refusalOf(error);

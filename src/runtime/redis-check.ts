@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { queuePrefix } from '../queues/queues.ts';
+import { queuePrefix } from '../queues/shards.ts';
 import { readInfo } from '../store/redis/info.ts';
 import { StartupFault } from './startup-fault.ts';
 
@@ -123,16 +123,17 @@ export const COMMANDS: readonly string[] = [
 
 /**
  * Checks a Redis, and logs a warning for settings that may lose data.
- * @param prefix first part of every key. @param durabilityReplicas how many must confirm writes.
+ * @param prefix first part of every key.
+ * @param expected how many replicas must confirm writes, none by default; the number of shards of the queues, by default one.
  * @throws StartupFault when the user lacks a right, it is part of a cluster, or its version is too old.
  */
 export async function checkRedis(
   redis: Redis,
   prefix: string,
   log: Log,
-  durabilityReplicas = 0,
+  { durabilityReplicas = 0, queueShards = 1 } = {},
 ): Promise<void> {
-  await checkRights(redis, prefix);
+  await checkRights(redis, prefix, queueShards);
   const info = await readInfo(redis);
   if (info.get('cluster_enabled') === '1')
     throw new StartupFault(
@@ -163,9 +164,11 @@ export async function checkRedis(
 }
 
 /** @throws StartupFault that lists the commands, keys and channels the user may not use, and the ACL rule that allows them. */
-async function checkRights(redis: Redis, prefix: string): Promise<void> {
+async function checkRights(redis: Redis, prefix: string, shards: number): Promise<void> {
   const suffix = `check:${randomBytes(6).toString('hex')}`;
-  const keys = [`${prefix}:${suffix}`, `${queuePrefix(prefix)}:${suffix}`];
+  // A rule that allows the first and the last shard allows those in between, unless it names them one by one.
+  const prefixes = [...new Set([queuePrefix(prefix, 0), queuePrefix(prefix, shards - 1)])];
+  const keys = [prefix, ...prefixes].map((one) => `${one}:${suffix}`);
   const channel = `${prefix}:${suffix}`;
   const commands = [
     ...keys.flatMap((key) => KEY_COMMANDS.map((one) => ({ one, key }))),
@@ -193,7 +196,7 @@ async function checkRights(redis: Redis, prefix: string): Promise<void> {
   await redis.subscribe(channel).catch((error) => refuse(error, 'SUBSCRIBE', channel));
   await redis.unsubscribe(channel).catch((error) => refuse(error, 'UNSUBSCRIBE', channel));
   if (refused.size === 0) return;
-  const rights = `~${prefix}:* ~${queuePrefix(prefix)}:* &${prefix}:* +@all -@admin -@dangerous +info`;
+  const rights = `~${prefix}:* ~{${prefix}-queues*}:* &${prefix}:* +@all -@admin -@dangerous +info`;
   throw new StartupFault(
     `the user in REDIS_URL may not use ${[...refused].join(', ')}. Allow it: ACL SETUSER <user> ${rights}`,
   );

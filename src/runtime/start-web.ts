@@ -14,6 +14,7 @@ import { handleClientErrors } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config, MEMORY_HIGH_WATER } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
+import { shardConnections } from '../queues/shards.ts';
 import { DEFAULT_STORAGE_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
@@ -84,6 +85,8 @@ export interface WebOptions {
   port: number;
   sealer: Sealer;
   operatorToken: string | undefined;
+  /** Number of shards of the queues; one by default. */
+  queueShards?: number;
   /** Whether the operator can retry and remove jobs on the queue board; not by default. */
   boardActions?: boolean;
   webhookAllowedNetworks: readonly string[];
@@ -145,7 +148,12 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { memoryHighWater = MEMORY_HIGH_WATER } = options;
   const memory = new MemoryWatch(redis, memoryHighWater / 100, logMemory(log));
-  const queues = new Queues(redis, prefix, () => clock.now());
+  const queues = new Queues({
+    connectionOf: shardConnections(redis),
+    prefix,
+    shards: options.queueShards,
+    now: () => clock.now(),
+  });
   const schemas = new OutputSchemas();
   const closing = new AbortController();
   const server = createServer({

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { retryJob } from '../../src/queues/new-jobs.ts';
 import { Queues } from '../../src/queues/queues.ts';
+import { shardConnections } from '../../src/queues/shards.ts';
 import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
@@ -36,7 +37,11 @@ let queues: Queues;
 beforeEach(async () => {
   stage = await openStage();
   db = stage.db;
-  queues = new Queues(db.redis, db.prefix, () => db.clock.now());
+  queues = new Queues({
+    connectionOf: shardConnections(db.redis),
+    prefix: db.prefix,
+    now: () => db.clock.now(),
+  });
 });
 afterEach(async () => {
   await queues.close();
@@ -112,13 +117,13 @@ async function inAllStates() {
   await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
 
   // Jobs that have not started.
-  await queues.all.webhooks.pause();
+  await queues.shards[0].all.webhooks.pause();
   const fresh = await startCallbackReceiver();
   const toFresh = await endpointAt(fresh.url);
   await enqueueMessages(db, toFresh, 5);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
   expect([busy.received.length, ordered.received.length, fresh.received.length]).toEqual([AT_ONCE, 1, 0]);
-  expect(await queues.all.retries.getDelayedCount()).toBe(4);
+  expect(await queues.shards[0].all.retries.getDelayedCount()).toBe(4);
 
   return {
     open,
@@ -160,7 +165,7 @@ it.each([
   const deliveries = await inAllStates();
   await fault();
   deliveries.open();
-  await queues.all.webhooks.resume();
+  await queues.shards[0].all.webhooks.resume();
   await deliveries.allCame();
 });
 
@@ -184,7 +189,7 @@ it('does not send from a process that was suspended between lease and request wh
   const due = (await dueTimeOf(db, target)) ?? 0;
   frozen.kill('SIGCONT');
   // It has seen the lease of the other process and delayed its job until that lease ends, or it has sent the request.
-  const putOff = () => queues.all.retries.getJobState(retryJob(target, due, 0).opts.jobId);
+  const putOff = () => queues.shards[0].all.retries.getJobState(retryJob(target, due, 0).opts.jobId);
   await expect
     .poll(async () => receiver.received.length > 1 || (await putOff()) === 'delayed', SOON)
     .toBe(true);

@@ -189,7 +189,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     const org = freshOrg(own.db);
     const { task_id, created_at } = await addTask(own.db, org, { sla: { target_latency_seconds: 8 } });
     const due = created_at + 8000;
-    const job = () => own.queues.all.sla.getJob(`target_latency-${task_id}-${due}-clock`);
+    const job = () => own.queues.shards[0].all.sla.getJob(`target_latency-${task_id}-${due}-clock`);
     await expect.poll(job, SOON).toBeDefined();
     await setClock('-4h');
     // The job starts while Redis' clock is held, and is put off.

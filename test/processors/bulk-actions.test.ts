@@ -254,7 +254,7 @@ describe('a bulk action', () => {
     const org = freshOrg(store);
     const { bulk_action_id } = await addBulkAction(store, org, CANCEL);
     const jobs = async () =>
-      (await queues.all.bulk.getJobs(['waiting'])).map(({ data }) => data.bulk_action_id);
+      (await queues.shards[0].all.bulk.getJobs(['waiting'])).map(({ data }) => data.bulk_action_id);
     await expect.poll(jobs).toEqual([bulk_action_id]);
     await deleteAllJobs(store);
     const sweeper = openSweeper(withClockAhead(store, 10_000), queues);

@@ -27,7 +27,7 @@ function timed(db: Db, start: number) {
 }
 
 const kinds = async (queues: ReturnType<typeof openQueues>) =>
-  (await queues.all.sla.getJobs(['delayed', 'waiting'])).map((job) => job.name).sort();
+  (await queues.shards[0].all.sla.getJobs(['delayed', 'waiting'])).map((job) => job.name).sort();
 
 describe('a check that is due later than in a minute', () => {
   it('gets its job in the last minute, once', async () => {
@@ -44,7 +44,7 @@ describe('a check that is due later than in a minute', () => {
     time.seconds = 45;
     await scheduler.schedule();
     expect(await kinds(queues)).toEqual(['target_latency']);
-    const [job] = await queues.all.sla.getJobs(['delayed']);
+    const [job] = await queues.shards[0].all.sla.getJobs(['delayed']);
     expect(job?.delay).toBe(55_000);
     // It is not read again, so a job that has run is not added again.
     await job?.remove();
@@ -88,7 +88,7 @@ describe('a check that is due later than in a minute', () => {
     );
     const { db } = timed(store, Date.parse(deadline) - 30_000);
     await new CheckScheduler({ db, queues, log: ERRORS_ONLY }).schedule();
-    expect(await queues.all.sla.getJobCounts('delayed')).toEqual({ delayed: tasks.length });
+    expect(await queues.shards[0].all.sla.getJobCounts('delayed')).toEqual({ delayed: tasks.length });
   });
 });
 

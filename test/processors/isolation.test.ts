@@ -34,7 +34,9 @@ const HOUR = 3600_000;
 
 const waiting = async (queues: ReturnType<typeof openQueues>): Promise<string[]> => {
   const states = ['waiting', 'prioritized', 'delayed'] as const;
-  const lists = await Promise.all(Object.values(queues.all).map((queue) => queue.getJobs([...states])));
+  const lists = await Promise.all(
+    Object.values(queues.shards[0].all).map((queue) => queue.getJobs([...states])),
+  );
   return lists.flat().map((job) => job.id ?? '');
 };
 
@@ -477,9 +479,9 @@ describe('a job', () => {
   ] as const)('of %s that is malformed (%s) fails at once and stays visible', async (queue, name, data) => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
-    const job = await queues.all[queue].add(name, data);
+    const job = await queues.shards[0].all[queue].add(name, data);
     await expect.poll(() => job.getState(), SOON).toBe('failed');
-    expect(await queues.all[queue].getJob(job.id ?? '')).toMatchObject({
+    expect(await queues.shards[0].all[queue].getJob(job.id ?? '')).toMatchObject({
       attemptsMade: 1,
       failedReason: expect.stringContaining('cannot be run'),
     });
@@ -490,15 +492,15 @@ describe('a job', () => {
     async (name) => {
       const db = ownStore();
       const queues = openQueues(db);
-      const job = await queues.all[name].add('match', { form: 1 });
+      const job = await queues.shards[0].all[name].add('match', { form: 1 });
       const key = `{${db.prefix}-queues}:${name}:${job.id}`;
       await db.redis.hset(key, 'data', '{"form":1,');
-      const other = await queues.all[name].add('party', { form: 1 });
+      const other = await queues.shards[0].all[name].add('party', { form: 1 });
       await runProcessors(db, LIFE);
       for (const one of [job, other])
-        await expect.poll(() => queues.all[name].getJobState(one.id ?? ''), SOON).toBe('failed');
+        await expect.poll(() => queues.shards[0].all[name].getJobState(one.id ?? ''), SOON).toBe('failed');
       // The remaining data can be inspected.
-      expect((await queues.all[name].getFailed()).map((one) => one.data)).toContainEqual({
+      expect((await queues.shards[0].all[name].getFailed()).map((one) => one.data)).toContainEqual({
         unreadable: '{"form":1,',
       });
     },
@@ -508,9 +510,9 @@ describe('a job', () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
     for (const name of ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const) {
-      const job = await queues.all[name].add('match', { form: 99, whatever: true });
+      const job = await queues.shards[0].all[name].add('match', { form: 99, whatever: true });
       await expect.poll(() => job.getState(), SOON).toBe('delayed');
-      const left = await queues.all[name].getJob(job.id ?? '');
+      const left = await queues.shards[0].all[name].getJob(job.id ?? '');
       expect(left?.data).toEqual({ form: 99, whatever: true });
       expect(left?.attemptsMade).toBe(0);
       expect(left?.delay).toBeGreaterThanOrEqual(5000);
@@ -521,7 +523,7 @@ describe('a job', () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
     const org = await addOrg(db);
-    const queue = queues.all.lifecycle;
+    const queue = queues.shards[0].all.lifecycle;
     const id = 'pool-of-the-future';
     await queue.add('pool', { form: 99, org_id: org, pool_id: 'p' }, { jobId: id });
     const seen = async () => {
@@ -548,8 +550,8 @@ describe('a job', () => {
     await db.redis.hset(keys.task(broken.task_id), 's', '{}');
     const check = { kind: 'verify', at: 1, ref: null };
     const about = { form: 1, org_id: org, task_id: broken.task_id, version: 1, check };
-    await queues.all.lifecycle.add('verify', about, { jobId: 'verify-broken' });
-    await expect.poll(() => queues.all.lifecycle.getJobState('verify-broken'), SOON).toBe('failed');
+    await queues.shards[0].all.lifecycle.add('verify', about, { jobId: 'verify-broken' });
+    await expect.poll(() => queues.shards[0].all.lifecycle.getJobState('verify-broken'), SOON).toBe('failed');
     await addWorker(db, org);
     await expect.poll(() => taskOf(db, org, fine.task_id).then((task) => task.status), SOON).toBe('offered');
     await expect
@@ -572,18 +574,18 @@ describe('a failed job', () => {
     await db.redis.hset(key, 's', '{}');
     const id = `verify-${task.task_id}-v9`;
     const check = { kind: 'verify', at: 1, ref: null };
-    await queues.all.lifecycle.add(
+    await queues.shards[0].all.lifecycle.add(
       'verify',
       { form: 1, org_id: org, task_id: task.task_id, version: 9, check },
       { jobId: id },
     );
-    await expect.poll(() => queues.all.lifecycle.getJobState(id), SOON).toBe('failed');
+    await expect.poll(() => queues.shards[0].all.lifecycle.getJobState(id), SOON).toBe('failed');
     await db.redis.hset(key, 's', kept);
     await processors.sweeper.sweep();
-    expect(await queues.all.lifecycle.getJobState(id)).toBe('failed');
+    expect(await queues.shards[0].all.lifecycle.getJobState(id)).toBe('failed');
     // Ten minutes later.
     await db.redis.zadd(`{${db.prefix}-queues}:lifecycle:failed`, 'XX', Date.now() - 600_001, id);
     await processors.sweeper.sweep();
-    await expect.poll(() => queues.all.lifecycle.getJobState(id), SOON).toBe('completed');
+    await expect.poll(() => queues.shards[0].all.lifecycle.getJobState(id), SOON).toBe('completed');
   });
 });

@@ -30,7 +30,7 @@ function oneAtATime(queues: Queues) {
 }
 
 const turnsIn = async (queues: Queues) =>
-  (await queues.all.lifecycle.getJobs(['waiting'])).map((job) => job.data.turn);
+  (await queues.shards[0].all.lifecycle.getJobs(['waiting'])).map((job) => job.data.turn);
 
 describe('a job that is added', () => {
   it('runs without its queue: a task is matched, verified and completed', async () => {
@@ -50,7 +50,9 @@ describe('a job that is added', () => {
       { name: 'submit', worker_id, submission },
     );
     await expect.poll(status, SOON).toBe('completed');
-    expect(await queues.all.lifecycle.getJobCountByTypes('completed', 'failed', 'waiting', 'active')).toBe(0);
+    expect(
+      await queues.shards[0].all.lifecycle.getJobCountByTypes('completed', 'failed', 'waiting', 'active'),
+    ).toBe(0);
   });
 
   it('goes to its queue when there is no capacity, when it is delayed, and when the process is closing', async () => {

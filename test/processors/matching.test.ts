@@ -41,7 +41,7 @@ const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).t
 
 /** The turns that have a job, in the order in which those run. */
 async function turnsOf(queues: Queues): Promise<MatchingJob[]> {
-  const jobs = await queues.all.lifecycle.getJobs(['waiting', 'prioritized'], 0, -1, true);
+  const jobs = await queues.shards[0].all.lifecycle.getJobs(['waiting', 'prioritized'], 0, -1, true);
   return jobs.filter((job) => job.name === 'match').map((job) => job.data as MatchingJob);
 }
 
@@ -49,7 +49,7 @@ async function turnsOf(queues: Queues): Promise<MatchingJob[]> {
 async function runFirst(db: Db, queues: Queues): Promise<MatchingJob> {
   const [first] = await turnsOf(queues);
   if (first === undefined) throw new Error('no turn has a job');
-  await queues.all.lifecycle.remove(`match-${first.org_id}-${first.turn}`);
+  await queues.shards[0].all.lifecycle.remove(`match-${first.org_id}-${first.turn}`);
   await runMatchingTurn(db, queues, first);
   return first;
 }

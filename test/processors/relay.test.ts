@@ -31,7 +31,7 @@ const emptied = (db: Db) => expect.poll(() => outboxLength(db), { timeout: 15_00
 /** Ids of all jobs, waiting and delayed. */
 async function jobIds(queues: ReturnType<typeof openQueues>): Promise<string[]> {
   const lists = await Promise.all(
-    Object.values(queues.all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
+    Object.values(queues.shards[0].all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
   );
   return lists.flat().map((job) => job.id ?? '');
 }
@@ -60,7 +60,7 @@ describe('an outbox entry', () => {
     });
     await emptied(db);
     expect((await jobIds(queues)).sort()).toEqual([clockJob(task), `deliver-${task.task_id}-2`].sort());
-    const job = await queues.all.sla.getJob(clockJob(task));
+    const job = await queues.shards[0].all.sla.getJob(clockJob(task));
     const dueAt = (job?.timestamp ?? 0) + (job?.delay ?? 0);
     expect(Math.abs(dueAt - (task.created_at + 30_000))).toBeLessThan(1000);
   });
@@ -276,7 +276,7 @@ describe('a relay', () => {
     await changeWorker(db, org, worker_id, { availability: 'away' });
     await changeWorker(db, org, worker_id, null);
     await emptied(db);
-    const jobs = (await queues.all.lifecycle.getJobs(['waiting', 'prioritized'])).filter(
+    const jobs = (await queues.shards[0].all.lifecycle.getJobs(['waiting', 'prioritized'])).filter(
       (job) => job.name === 'worker',
     );
     // The id of a job ends with the version of the worker.

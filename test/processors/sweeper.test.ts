@@ -43,7 +43,7 @@ const HOUR = 3600_000;
 
 const kinds = async (queues: ReturnType<typeof openQueues>) => {
   const lists = await Promise.all(
-    Object.values(queues.all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
+    Object.values(queues.shards[0].all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
   );
   return lists
     .flat()
@@ -126,7 +126,7 @@ describe('a sweep', () => {
     const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(count);
     expect(new Set(await kinds(queues))).toEqual(new Set(['target_latency']));
-    expect(await queues.all.sla.getWaitingCount()).toBe(count);
+    expect(await queues.shards[0].all.sla.getWaitingCount()).toBe(count);
   });
 
   it('adds no job for a check that has one or is not due', async () => {
@@ -168,7 +168,7 @@ describe('a sweep', () => {
   it("shortens job locks that outlive their process because Redis' clock went back", async () => {
     const db = ownStore();
     const queues = openQueues(db);
-    const queue = queues.all.sla;
+    const queue = queues.shards[0].all.sla;
     const [lock, own] = [`${queue.toKey('job')}:lock`, `${queue.toKey('other')}:lock`];
     await db.redis.rpush(queue.toKey('active'), 'job', 'other');
     await db.redis.set(lock, 'token', 'PX', 2 * HOUR);
@@ -270,7 +270,7 @@ describe('a sweep', () => {
     await applyCommands(db, done, { name: 'remove_worker', worker_id });
     await releaseOrphanedReservation(db, org, worker_id, done.task_id);
     expect(await openSweeper(withClockAhead(db, 10_000), queues).sweep()).toBe(1);
-    const [job] = await queues.all.lifecycle.getJobs(['waiting', 'prioritized']);
+    const [job] = await queues.shards[0].all.lifecycle.getJobs(['waiting', 'prioritized']);
     expect(job?.data).toMatchObject({ worker_id, orphaned_tasks: [left.task_id] });
     await runProcessors(db, { sweepEvery: HOUR });
     await expect.poll(() => isBeingRemoved(db, org, worker_id), { timeout: 15_000 }).toBe(false);

@@ -4,7 +4,7 @@ import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
 import { guardJobs, TolerantWorker } from '../../src/processors/job-guard.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
 import { checkJob } from '../../src/queues/new-jobs.ts';
-import { queuePrefix } from '../../src/queues/queues.ts';
+import { queuePrefix } from '../../src/queues/shards.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
@@ -52,16 +52,17 @@ describe('a job of a process whose clock is held', () => {
     const run = guardJobs(seen, 'sla', ({ data }, job, token) => runSlaJob(by, data, job, token));
     const worker = new TolerantWorker(() => clock.now(), 'sla', run, {
       connection: own.redis,
-      prefix: queuePrefix(own.prefix),
+      prefix: queuePrefix(own.prefix, 0),
     });
     onTestFinished(() => worker.close());
     const [check] = checksOf(task).filter((one) => one.kind === 'deadline');
     if (check === undefined) throw new Error('the task has no deadline');
     const wanted = checkJob(task, check, own.clock.now());
     await jobs.add([wanted]);
-    const job = await jobs.all.sla.getJob(wanted.opts.jobId);
+    const job = await jobs.shards[0].all.sla.getJob(wanted.opts.jobId);
     // It ran when it was due, and waits again.
-    const attempts = async () => (await jobs.all.sla.getJob(wanted.opts.jobId))?.attemptsStarted ?? 0;
+    const attempts = async () =>
+      (await jobs.shards[0].all.sla.getJob(wanted.opts.jobId))?.attemptsStarted ?? 0;
     await expect.poll(attempts, SOON).toBeGreaterThanOrEqual(1);
     await expect.poll(() => job?.getState(), SOON).toBe('delayed');
     expect(await job?.isFailed()).toBe(false);
@@ -203,9 +204,9 @@ describe.concurrent('the job of an SLA clock', () => {
     // As a machine whose clock is an hour ahead would add it.
     await queues.add([checkJob(about, check, check.at + 3600_000, 'early')]);
     const id = `target_latency-${task.task_id}-${check.at}-clock-early`;
-    await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('delayed');
+    await expect.poll(() => queues.shards[0].all.sla.getJobState(id), SOON).toBe('delayed');
     expect(await clocksOf(db, task)).toEqual([]);
-    await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('completed');
+    await expect.poll(() => queues.shards[0].all.sla.getJobState(id), SOON).toBe('completed');
     const [breach] = (await now(db, task)).breaches;
     expect(breach?.breached_at).toBeGreaterThanOrEqual(check.at);
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
@@ -222,7 +223,7 @@ describe.concurrent('the job of an SLA clock', () => {
     );
     await queues.add(copies);
     for (const { opts } of copies)
-      await expect.poll(() => queues.all.sla.getJobState(opts.jobId), SOON).toBe('completed');
+      await expect.poll(() => queues.shards[0].all.sla.getJobState(opts.jobId), SOON).toBe('completed');
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
@@ -243,7 +244,7 @@ describe.concurrent('the job of an SLA clock', () => {
     const jobs = stale.map((one) => checkJob(about, { ...one, at: 1 }, 2, 'stale'));
     await queues.add(jobs);
     for (const { opts } of jobs)
-      await expect.poll(() => queues.all.sla.getJobState(opts.jobId), SOON).toBe('completed');
+      await expect.poll(() => queues.shards[0].all.sla.getJobState(opts.jobId), SOON).toBe('completed');
     expect(await now(db, task)).toEqual(done);
   });
 });
@@ -276,7 +277,7 @@ describe.concurrent('due times', () => {
     const about = { org_id: org, task_id: accepted.task_id, version: 1 };
     const made = checkJob(about, check, own.clock.now());
     await alone.add([made]);
-    const job = await alone.all.sla.getJob(made.opts.jobId);
+    const job = await alone.shards[0].all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
     // A quarter of an hour later.
     const deps = { db: withClockAhead(own, 901_000), queues, schemas: new OutputSchemas() };
@@ -301,7 +302,7 @@ describe.concurrent('due times', () => {
     const about = { org_id: org, task_id: task.task_id, version: 1 };
     const late = checkJob(about, { ...stale, at: 1 }, 2, 'stale');
     await queues.add([late]);
-    await expect.poll(() => queues.all.sla.getJobState(late.opts.jobId), SOON).toBe('completed');
+    await expect.poll(() => queues.shards[0].all.sla.getJobState(late.opts.jobId), SOON).toBe('completed');
     expect(await statusOf(db, task)).toBe('submitted');
     await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
     const completed = await now(db, task);

@@ -68,7 +68,7 @@ test('a worker process whose connections are dropped at first runs the jobs of e
     log: ERRORS_ONLY,
   });
   onTestFinished(() => processors.close());
-  for (const queue of Object.values(queues.all)) {
+  for (const queue of Object.values(queues.shards[0].all)) {
     const job = await queue.add('no job', { form: 1 });
     await expect.poll(() => job.getState(), { timeout: 15_000 }).toBe('failed');
   }

@@ -2,10 +2,11 @@
 // test.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, onTestFinished } from 'vitest';
-import { type Processors, startProcessors } from '../../src/processors/processors.ts';
+import { type ProcessorOptions, type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
-import { Queues, queuePrefix } from '../../src/queues/queues.ts';
+import { Queues } from '../../src/queues/queues.ts';
+import { queuePrefix, shardConnections } from '../../src/queues/shards.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
@@ -24,7 +25,7 @@ export const ERRORS_ONLY: Log = {
 export const secretsKey = randomBytes(32);
 export const sealer: Sealer = createSealer([secretsKey]);
 
-export interface RunOptions {
+export interface RunOptions extends Pick<ProcessorOptions, 'queueShards' | 'workerShards' | 'workerQueues'> {
   sweepEvery?: number;
   abandonedAfter?: number;
   orderBlockMs?: number;
@@ -60,7 +61,11 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
 
 /** Opens the queues without processors. @param atEnd of the test's own context, where tests run concurrently */
 export function openQueues(db: Db, atEnd: (close: () => Promise<void>) => void = onTestFinished): Queues {
-  const queues = new Queues(db.redis, db.prefix, () => db.clock.now());
+  const queues = new Queues({
+    connectionOf: shardConnections(db.redis),
+    prefix: db.prefix,
+    now: () => db.clock.now(),
+  });
   atEnd(() => queues.close());
   return queues;
 }
@@ -95,7 +100,7 @@ export async function outboxLength(db: Db): Promise<number> {
 
 /** Deletes all keys of BullMQ, like a flushed or restored Redis. */
 export async function deleteAllJobs(db: Db): Promise<void> {
-  const keys = await db.redis.keys(`${queuePrefix(db.prefix).replace(/[{}]/g, '?')}:*`);
+  const keys = await db.redis.keys(`${queuePrefix(db.prefix, 0).replace(/[{}]/g, '?')}:*`);
   if (keys.length > 0) await db.redis.del(...keys);
 }
 

@@ -42,6 +42,6 @@ export async function checkUnresponsiveEndpoint(
   // The other deliveries wait in the backlog and not in a queue.
   const waiting = () => db.redis.zcard(orgKeysOf(db.prefix, org).backlog(bad.endpoint_id));
   await expect.poll(waiting, SOON).toBe(count - hanging.received.length);
-  expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
+  expect(await queues.shards[0].all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
   await changeEndpoint(db, bad, null);
 }

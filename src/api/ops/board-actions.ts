@@ -17,6 +17,7 @@ type Finished = 'failed' | 'completed';
 
 /** An action on one job, or on all jobs of a queue that are `failed` or `completed`. */
 export interface BoardAction {
+  shard: number;
   queue: QueueName;
   does: 'retry' | 'clean';
   jobs: { id: string } | { state: Finished };
@@ -25,18 +26,20 @@ export interface BoardAction {
 /** Most jobs of one action; the operator repeats it for more. */
 const MAX_JOBS = 1000;
 
-const ONE = /^\/api\/queues\/(?:\w+\.)?(\w+)\/([^/]+)\/(retry|clean)(?:\/failed)?$/;
-const ALL = /^\/api\/queues\/(?:\w+\.)?(\w+)\/(retry|clean)\/(failed|completed)$/;
+/** The name of a queue on the board: `tasks.bulk`, or `shard3.tasks.bulk` where there are several shards. */
+const NAME = String.raw`^\/api\/queues\/(?:shard(\d+)\.)?(?:\w+\.)?(\w+)`;
+const ONE = new RegExp(String.raw`${NAME}\/([^/]+)\/(retry|clean)(?:\/failed)?$`);
+const ALL = new RegExp(String.raw`${NAME}\/(retry|clean)\/(failed|completed)$`);
 
 /** The action that a request of the board's page asks for; null when there is no such action. */
 export function actionOf(path: string): BoardAction | null {
-  const [, all, allDoes, state] = ALL.exec(path) ?? [];
+  const [, shardOfAll, all, allDoes, state] = ALL.exec(path) ?? [];
   if (all !== undefined) {
     const isOffered = allDoes === 'clean' || state === 'failed';
-    return isOffered ? action(all, allDoes, { state: state as Finished }) : null;
+    return isOffered ? action(shardOfAll, all, allDoes, { state: state as Finished }) : null;
   }
-  const [, queue, id = '', does] = ONE.exec(path) ?? [];
-  return queue === undefined ? null : action(queue, does, { id: decoded(id) });
+  const [, shard, queue, id = '', does] = ONE.exec(path) ?? [];
+  return queue === undefined ? null : action(shard, queue, does, { id: decoded(id) });
 }
 
 /** A part of a path; as it is when it is malformed, and then no job has this id. */
@@ -48,9 +51,15 @@ function decoded(part: string): string {
   }
 }
 
-function action(queue: string, does: string | undefined, jobs: BoardAction['jobs']): BoardAction | null {
+function action(
+  shard: string | undefined,
+  queue: string,
+  does: string | undefined,
+  jobs: BoardAction['jobs'],
+): BoardAction | null {
   const name = QUEUES.find((one) => one === queue);
-  return name === undefined ? null : { queue: name, does: does === 'retry' ? 'retry' : 'clean', jobs };
+  if (name === undefined) return null;
+  return { shard: Number(shard ?? 0), queue: name, does: does === 'retry' ? 'retry' : 'clean', jobs };
 }
 
 /** Carries out actions of the operator. @returns a function that answers as the board's page expects it. */
@@ -59,14 +68,15 @@ export function operatorActions(
   queues: Queues,
   log: Logger,
 ): (action: BoardAction) => Promise<object> {
-  return async ({ queue: name, does, jobs: wanted }) => {
-    const queue = queues.all[name];
+  return async ({ shard, queue: name, does, jobs: wanted }) => {
+    const queue = queues.shards[shard]?.all[name];
+    if (queue === undefined) throw new ApiError('not_found', 'There is no such queue.');
     const jobs =
       'id' in wanted ? [await finishedJob(queue, wanted.id, does)] : await pageOf(queue, wanted.state);
     await audit(db, name, does, jobs);
     let done = 0;
     for (const job of jobs) if (await actOn(job, does)) done += 1;
-    log.warn({ queue: name, action: does, jobs: done, ...wanted }, 'the operator acted on jobs');
+    log.warn({ shard, queue: name, action: does, jobs: done, ...wanted }, 'the operator acted on jobs');
     if ('id' in wanted && done === 0) throw conflict();
     return { [does === 'retry' ? 'retried' : 'removed']: done, skipped: jobs.length - done };
   };

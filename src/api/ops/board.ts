@@ -19,7 +19,7 @@ const BOARD_PATH = '/admin/queues';
 const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";
 
-/** The queues are shown in groups, by what comes before the dot. */
+/** The queues are shown in groups, by what comes before the dots; those of several shards, by shard first. */
 const GROUPS: Record<QueueName, string> = {
   lifecycle: 'tasks',
   sla: 'tasks',
@@ -31,6 +31,12 @@ const GROUPS: Record<QueueName, string> = {
 
 /** What the page loads from hosts of fonts. The policy would refuse it; the page uses a font of the system instead. */
 const FOREIGN_LINK = /<link[^>]+href="https?:[^>]*>\s*/g;
+
+/** The group of a shard, with leading zeros because the board sorts by text; one shard alone needs no group. */
+function shardGroup(shard: number, shards: number): string {
+  if (shards === 1) return '';
+  return `shard${String(shard).padStart(String(shards - 1).length, '0')}.`;
+}
 
 interface BoardDeps {
   queues: Queues;
@@ -45,13 +51,15 @@ interface BoardDeps {
 export function board({ queues, authenticator, admission, cookies, act }: BoardDeps): Middleware {
   const adapter = new KoaAdapter();
   createBullBoard({
-    queues: QUEUES.map(
-      (name) =>
-        new BullMQAdapter(queues.all[name], {
-          prefix: `${GROUPS[name]}.`,
-          delimiter: '.',
-          readOnlyMode: act === undefined,
-        }),
+    queues: queues.shards.flatMap(({ index, all }) =>
+      QUEUES.map(
+        (name) =>
+          new BullMQAdapter(all[name], {
+            prefix: `${shardGroup(index, queues.shards.length)}${GROUPS[name]}.`,
+            delimiter: '.',
+            readOnlyMode: act === undefined,
+          }),
+      ),
     ),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'BioLayer' } },

@@ -145,28 +145,25 @@ function addJobMetrics(registry: Registry, db: Db, queues: Queues): void {
     labelNames: ['queue', 'state'],
     registers: [registry],
     async collect() {
-      for (const name of QUEUES) {
-        const counts = await queues.all[name].getJobCounts(
-          'wait',
-          'prioritized',
-          'active',
-          'delayed',
-          'failed',
-        );
-        for (const [state, count] of Object.entries(counts)) this.set({ queue: name, state }, count);
-      }
+      this.reset();
+      for (const name of QUEUES)
+        for (const queue of queues.named(name)) {
+          const counts = await queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
+          for (const [state, count] of Object.entries(counts)) this.inc({ queue: name, state }, count);
+        }
     },
   });
   new Gauge({
     name: 'biolayer_jobs_oldest_waiting_age_seconds',
-    help: 'For how long the first waiting job of a queue could have run; 0 when none waits',
-    labelNames: ['queue'],
+    help: 'For how long the first waiting job of a queue in a shard could have run; 0 when none waits',
+    labelNames: ['queue', 'shard'],
     registers: [registry],
     async collect() {
-      for (const name of QUEUES) {
-        const since = await waitingSince(queues.all[name]);
-        this.set({ queue: name }, since === null ? 0 : secondsSince(since, db));
-      }
+      for (const { index: shard, all } of queues.shards)
+        for (const name of QUEUES) {
+          const since = await waitingSince(all[name]);
+          this.set({ queue: name, shard }, since === null ? 0 : secondsSince(since, db));
+        }
     },
   });
 }

@@ -2,7 +2,8 @@
 // no processor reads.
 import { Worker } from 'bullmq';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { Queues, queuePrefix } from '../../../src/queues/queues.ts';
+import { Queues } from '../../../src/queues/queues.ts';
+import { queuePrefix, shardConnections } from '../../../src/queues/shards.ts';
 import { createOrg, freshName, type Org, startApi, type TestApi } from '../../support/api.ts';
 
 let api: TestApi;
@@ -11,11 +12,11 @@ let orgs: Org[];
 
 beforeAll(async () => {
   api = await startApi({ web: { boardActions: true } });
-  queues = new Queues(api.redis, api.prefix, Date.now);
+  queues = new Queues({ connectionOf: shardConnections(api.redis), prefix: api.prefix, now: Date.now });
   orgs = [await createOrg(api), await createOrg(api)];
 });
 
-afterEach(() => queues.all.bulk.obliterate({ force: true }));
+afterEach(() => queues.shards[0].all.bulk.obliterate({ force: true }));
 
 afterAll(async () => {
   await queues.close();
@@ -27,7 +28,7 @@ async function ranJobs(outcome: 'failed' | 'completed', orgIds: readonly string[
   const ids = orgIds.map(() => freshName('job'));
   await Promise.all(
     ids.map((jobId, at) =>
-      queues.all.bulk.add(
+      queues.shards[0].all.bulk.add(
         'bulk_action',
         { form: 1, org_id: orgIds[at] },
         { jobId, attempts: 1, removeOnComplete: false },
@@ -35,7 +36,7 @@ async function ranJobs(outcome: 'failed' | 'completed', orgIds: readonly string[
     ),
   );
   const connection = api.redis.duplicate();
-  const worker = new Worker('bulk', null, { connection, prefix: queuePrefix(api.prefix) });
+  const worker = new Worker('bulk', null, { connection, prefix: queuePrefix(api.prefix, 0) });
   worker.on('error', () => undefined);
   for (let left = ids.length; left > 0; left -= 1) {
     const job = await worker.getNextJob('token');
@@ -49,7 +50,7 @@ async function ranJobs(outcome: 'failed' | 'completed', orgIds: readonly string[
 
 const put = (path: string, headers: Record<string, string> = { 'Sec-Fetch-Site': 'same-origin' }, of = api) =>
   of.operator.request('PUT', `/admin/queues/api/queues/tasks.bulk/${path}`, { headers });
-const stateOf = (id: string) => queues.all.bulk.getJobState(id);
+const stateOf = (id: string) => queues.shards[0].all.bulk.getJobState(id);
 
 interface Entry {
   actor: string;
@@ -134,7 +135,7 @@ describe('actions on the board', () => {
         (await api.operator.request(method, path, { headers: { 'Sec-Fetch-Site': 'same-origin' } })).status,
       ).toBe(405);
     }
-    expect(await queues.all.bulk.isPaused()).toBe(false);
+    expect(await queues.shards[0].all.bulk.isPaused()).toBe(false);
   });
 
   test('need the operator token, and BOARD_ACTIONS', async () => {

@@ -1,6 +1,7 @@
 // `/metrics` of the web process.
 import { expect, test } from 'vitest';
 import { Queues } from '../../../src/queues/queues.ts';
+import { shardConnections } from '../../../src/queues/shards.ts';
 import { VERSION } from '../../../src/runtime/process.ts';
 import { partitionKeys } from '../../../src/store/redis/keys.ts';
 import { createOrg, startApi } from '../../support/api.ts';
@@ -25,7 +26,11 @@ test('shows for how long entries, jobs and tasks wait', async () => {
   const { client } = await createOrg(api);
   await client.post('/v1/tasks', taskBody());
   const { db } = api.web;
-  const queues = new Queues(db.redis, api.prefix, () => db.clock.now() - 60_000);
+  const queues = new Queues({
+    connectionOf: shardConnections(db.redis),
+    prefix: api.prefix,
+    now: () => db.clock.now() - 60_000,
+  });
   await queues.add([
     {
       queue: 'bulk',
@@ -45,8 +50,8 @@ test('shows for how long entries, jobs and tasks wait', async () => {
         ?.split(' ')[1],
     );
   expect(value('biolayer_outbox_oldest_age_seconds')).toBeCloseTo(90, -1);
-  expect(value('biolayer_jobs_oldest_waiting_age_seconds{queue="bulk"}')).toBeCloseTo(60, -1);
-  expect(value('biolayer_jobs_oldest_waiting_age_seconds{queue="sla"}')).toBe(0);
+  expect(value('biolayer_jobs_oldest_waiting_age_seconds{queue="bulk",shard="0"}')).toBeCloseTo(60, -1);
+  expect(value('biolayer_jobs_oldest_waiting_age_seconds{queue="sla",shard="0"}')).toBe(0);
   expect(value('biolayer_tasks{state="queued",mode="live"}')).toBe(1);
   expect(value('biolayer_tasks_oldest_age_seconds{state="queued",mode="live"}')).toBeGreaterThan(0);
   expect(value(`biolayer_processes{kind="web",version="${VERSION}"}`)).toBe(1);

@@ -72,15 +72,15 @@ it('the sweeper releases a backlog that no process releases', async () => {
   const receiver = await startCallbackReceiver();
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
-  await queues.all.webhooks.pause();
+  await queues.shards[0].all.webhooks.pause();
   const ids = await enqueueMessages(db, endpoint, 40);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
   for (const task_id of ids)
     expect(await parkDelivery(db, { org_id, task_id, sequence: 0, endpoint_id }, endpoint_id, null)).toBe(
       true,
     );
-  await queues.all.webhooks.obliterate({ force: true });
-  await queues.all.webhooks.resume();
+  await queues.shards[0].all.webhooks.obliterate({ force: true });
+  await queues.shards[0].all.webhooks.resume();
   await openSweeper(db, queues).sweep();
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(40);
   expect(receiver.received).toHaveLength(40);

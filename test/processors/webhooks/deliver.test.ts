@@ -72,7 +72,7 @@ const deliveryOf = async (task: Task, sequence = 2) =>
 const settled = (task: Task, status: string, sequence = 2) =>
   expect.poll(async () => (await deliveryOf(task, sequence))?.status, SOON).toBe(status);
 const jobState = (task: Task, sequence = 2) =>
-  queues.all.webhooks.getJobState(deliveryJob({ ...task, sequence }).opts.jobId);
+  queues.shards[0].all.webhooks.getJobState(deliveryJob({ ...task, sequence }).opts.jobId);
 
 /** Waits between one attempt and the next, ms. */
 const waits = (received: ReceivedRequest[]) =>
@@ -188,7 +188,7 @@ describe('a delivery that fails', () => {
     await settled(task, 'exhausted');
     await expect.poll(() => jobState(task), SOON).toBe('failed');
     expect(receiver.received).toHaveLength(1);
-    const job = await queues.all.webhooks.getJob(deliveryJob({ ...task, sequence: 2 }).opts.jobId);
+    const job = await queues.shards[0].all.webhooks.getJob(deliveryJob({ ...task, sequence: 2 }).opts.jobId);
     expect(job?.failedReason).toContain('given up after 1 attempts');
   });
 
@@ -201,15 +201,15 @@ describe('a delivery that fails', () => {
     const [first, ...more] = (await deliveryOf(task))?.attempts ?? [];
     expect(more).toHaveLength(1);
     const { jobId } = retryJob({ ...task, sequence: 2 }, first?.next_attempt_at ?? 0, 0).opts;
-    await expect.poll(() => queues.all.retries.getJobState(jobId), SOON).toBe('failed');
+    await expect.poll(() => queues.shards[0].all.retries.getJobState(jobId), SOON).toBe('failed');
     expect(await dueTimeOf(db, { ...task, sequence: 2 })).toBeNull();
   });
 
   it('is retried in the retries queue, separate from first attempts', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
-    await queues.all.retries.pause();
-    onTestFinished(() => queues.all.retries.resume());
+    await queues.shards[0].all.retries.pause();
+    onTestFinished(() => queues.shards[0].all.retries.resume());
     const tried = await tell(tenant, receiver.url, policy(1));
     await expect.poll(async () => (await deliveryOf(tried))?.attempts.length, SOON).toBe(1);
     const due = async () => (await dueTimeOf(db, { ...tried, sequence: 2 })) ?? 0;
@@ -217,7 +217,7 @@ describe('a delivery that fails', () => {
     const fresh = await startCallbackReceiver();
     await settled(await tell(tenant, fresh.url), 'succeeded');
     expect([receiver.received.length, fresh.received.length]).toEqual([1, 1]);
-    await queues.all.retries.resume();
+    await queues.shards[0].all.retries.resume();
     await settled(tried, 'succeeded');
     expect(receiver.received).toHaveLength(2);
   });
@@ -285,7 +285,9 @@ describe('a receiver', () => {
     // The same delivery again, as the sweeper might add it.
     const again = deliveryJob({ ...task, sequence: 2 }, 'again');
     await queues.add([again]);
-    await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('completed');
+    await expect
+      .poll(() => queues.shards[0].all.webhooks.getJobState(again.opts.jobId), SOON)
+      .toBe('completed');
     expect(receiver.received).toHaveLength(1);
     answer();
     await settled(task, 'succeeded');

@@ -2,7 +2,7 @@
 // requested: only the job with the lease sends the request.
 import { expect, it } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/new-jobs.ts';
-import { queuePrefix } from '../../../src/queues/queues.ts';
+import { queuePrefix } from '../../../src/queues/shards.ts';
 import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { dueTimeOf } from '../../../src/store/webhooks/delivery-lease.ts';
 import { type DeliveryTarget, fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
@@ -19,7 +19,7 @@ const SOON = { timeout: 20_000, interval: 20 };
 const options = { jobLock: 500, sweepEvery: 3600_000 };
 const { queues } = await runProcessorsOfFile(db, options);
 await runProcessorsOfFile(db, options);
-const { webhooks, retries } = queues.all;
+const { webhooks, retries } = queues.shards[0].all;
 
 const deliveryOf = async (target: DeliveryTarget) =>
   (await loadDeliveries(db, target.org_id, target.task_id)).get(fieldOf(target));
@@ -45,7 +45,7 @@ it('a job that lost its lock is taken over, and only one of the two sends the de
   const { jobId } = deliveryJob(target, 'first').opts;
   const takenOver = async () => {
     // A lost lock is not renewed.
-    await db.redis.del(`${queuePrefix(db.prefix)}:webhooks:${jobId}:lock`);
+    await db.redis.del(`${queuePrefix(db.prefix, 0)}:webhooks:${jobId}:lock`);
     return (await webhooks.getJob(jobId))?.stalledCounter;
   };
   await expect.poll(takenOver, SOON).toBeGreaterThan(0);

@@ -146,7 +146,7 @@ describe('ordered delivery', () => {
     const tasks: Task[] = [];
     // The org seems to have its turn of matching already, so no process offers them meanwhile; and nothing is sent yet.
     await db.redis.hset(orgKeysOf(db.prefix, org_id).matchTurns, org_id, String(Date.now() * 1000));
-    await queues.all.webhooks.pause();
+    await queues.shards[0].all.webhooks.pause();
     for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
     for (let count = 0; count < 6; count += 1) {
       const task = await declineAll(db, await addTask(db, org_id), workers);
@@ -154,7 +154,7 @@ describe('ordered delivery', () => {
     }
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect(await giveUpAll(db, endpoint)).toBe(72);
-    await queues.all.webhooks.resume();
+    await queues.shards[0].all.webhooks.resume();
     const { replay_id } = await beginReplay(db, endpoint, 'failed');
     const replay = () => loadReplay(db, org_id, replay_id);
     await expect.poll(async () => (await replay())?.status, SOON).toBe('completed');

@@ -266,7 +266,7 @@ describe('a replay', () => {
     await deleteAllJobs(store);
     const sweeper = openSweeper(withClockAhead(store, 10_000), queues);
     expect([await sweeper.sweep(), await sweeper.sweep()]).toEqual([1, 0]);
-    const [job] = await queues.all.lifecycle.getJobs(['waiting']);
+    const [job] = await queues.shards[0].all.lifecycle.getJobs(['waiting']);
     expect(job?.data).toMatchObject({ org_id: org, replay_id });
   });
 });
