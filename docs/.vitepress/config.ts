@@ -8,9 +8,20 @@ const FOLDER = join(import.meta.dirname, '..');
 const GROUPS: [title: string, pages: string[]][] = [
   [
     'Use it',
-    ['sdk', 'mcp', 'lifecycle', 'output-schemas', 'supervision', 'notices', 'webhooks', 'streams', 'errors'],
+    [
+      'sdk',
+      'mcp',
+      'lifecycle',
+      'output-schemas',
+      'supervision',
+      'notices',
+      'webhooks',
+      'streams',
+      'errors',
+      'pages',
+    ],
   ],
-  ['Secure it', ['oauth', 'security', 'audit']],
+  ['Secure it', ['sign-in', 'oauth', 'security', 'audit']],
   ['Run it', ['operations', 'performance', 'architecture']],
 ];
 const PAGES = readdirSync(FOLDER)
