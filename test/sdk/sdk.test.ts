@@ -152,6 +152,10 @@ describe('an error', () => {
       requestId: expect.stringMatching(/./),
     });
     expect((wrong as ApiError).errors.map((one) => one.pointer).sort()).toEqual(['/sla/urgency', '/title']);
+    expect((wrong as ApiError).message).toBe(
+      '422 validation_failed: Validation failed\n  /title: must not be empty\n' +
+        '  /sla/urgency: must be one of low, normal, high, critical',
+    );
     expect(await failureOf(client.tasks.get(randomUUID()))).toMatchObject({ status: 404, code: 'not_found' });
   });
 

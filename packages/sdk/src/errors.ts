@@ -29,9 +29,9 @@ export class ApiError extends BioLayerError {
     const problem = isProblem(body) ? body : null;
     const detail = problem?.detail ?? `The answer was no problem document: ${excerpt(body)}`;
     const fields = (problem?.errors ?? []).map(({ pointer, message }) => `\n  ${pointer || '/'}: ${message}`);
-    super(
-      `${response.status} ${problem?.code ?? 'unknown'}: ${detail}${fields.join('')}${remedy(response.status)}`,
-    );
+    // The detail of a problem with wrong fields repeats them in one line.
+    const text = problem !== null && fields.length > 0 ? problem.title + fields.join('') : detail;
+    super(`${response.status} ${problem?.code ?? 'unknown'}: ${text}${remedy(response.status)}`);
     this.status = response.status;
     this.code = problem?.code ?? 'unknown';
     this.detail = detail;
