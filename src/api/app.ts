@@ -5,6 +5,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { QUEUES } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
+import { coverageOf } from '../state/operation/coverage.ts';
 import { FileStoreError } from '../store/evidence/files.ts';
 import { Admission } from './access/admission.ts';
 import { Authenticator } from './access/authenticate.ts';
@@ -39,7 +40,14 @@ import { FeedTails } from './streams/feed-tails.ts';
 export interface AppOptions
   extends Omit<
     ApiDeps,
-    'failedJobs' | 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'hasTaskTypes' | 'inFlight' | 'usage'
+    | 'coverage'
+    | 'failedJobs'
+    | 'forgetCredential'
+    | 'forgetOrg'
+    | 'feedTails'
+    | 'hasTaskTypes'
+    | 'inFlight'
+    | 'usage'
   > {
   queues: Queues;
   operatorToken: string | undefined;
@@ -88,6 +96,7 @@ export function createApp(options: AppOptions): Koa {
     ...given,
     inFlight: new InFlight(inFlight),
     failedJobs: () => countFailed(queues),
+    coverage: (processes) => coverageOf(processes, QUEUES, queues.shards.length),
     usage: new Usage(given.db, (tenantId) => admission.storageQuotas(tenantId)),
     hasTaskTypes: (tenantId) => admission.hasTaskTypes(tenantId),
     feedTails: new FeedTails(given.db, given.changes),
@@ -123,9 +132,7 @@ export function createApp(options: AppOptions): Koa {
       closing,
     }),
   );
-  addOpenRoutes(router, given, admission, openApi(ROUTES, version, publicUrl), (ctx) =>
-    cookies.originOf(ctx),
-  );
+  addOpenRoutes(router, deps, admission, openApi(ROUTES, version, publicUrl), (ctx) => cookies.originOf(ctx));
 
   app.use(unreadBody());
   app.use(metrics.middleware);

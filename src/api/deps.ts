@@ -2,9 +2,11 @@
 
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { StorageQuotas } from '../state/access/storage-quotas.ts';
+import type { Coverage } from '../state/operation/coverage.ts';
 import type { AddressPolicy } from '../state/webhooks/callback-url.ts';
 import type { EvidenceFiles } from '../store/evidence/files.ts';
 import type { PasswordCost } from '../store/identity/passwords.ts';
+import type { AliveProcess } from '../store/metrics/heartbeat.ts';
 import type { Db } from '../store/redis/connection.ts';
 import type { MemoryWatch } from '../store/redis/memory-watch.ts';
 import type { Changes } from '../store/redis/pub-sub.ts';
@@ -19,6 +21,8 @@ export interface ApiDeps {
   memory: MemoryWatch;
   /** Failed jobs by queue. */
   failedJobs(): Promise<Record<string, number>>;
+  /** How many of these processes take each queue of each shard. */
+  coverage(processes: readonly AliveProcess[]): Coverage[];
   changes: Changes;
   /** Limits of bytes and streams that concurrent requests hold. */
   inFlight: InFlight;

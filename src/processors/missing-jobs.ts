@@ -1,13 +1,11 @@
 // Adds a job that should exist and does not. A lost job may have left its id behind, so the new one has another id.
 
 import type { NewJob } from '../queues/catalogue.ts';
-import type { Queues } from '../queues/queues.ts';
+import { delayedUntil, type Queues } from '../queues/queues.ts';
 import type { Db } from '../store/redis/connection.ts';
 
 /** A delayed job due later than this was scheduled by a wrong clock and counts as missing, ms. */
 const MAX_DELAY_MS = 60_000;
-/** The score of a delayed job in BullMQ is its due time, ms, times this. */
-const DELAY_UNIT = 0x1000;
 
 export class MissingJobs {
   readonly #db: Db;
@@ -29,13 +27,12 @@ export class MissingJobs {
 
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
   async #isScheduledSoon({ queue: name, data, opts }: NewJob): Promise<boolean> {
-    const { redis, all } = this.#queues.shardOf(data.org_id);
-    const queue = all[name];
+    const shard = this.#queues.shardOf(data.org_id);
+    const queue = shard.all[name];
     // Asked first, because BullMQ looks for the state of an unknown job in every list, from end to end.
-    if ((await redis.exists(queue.toKey(opts.jobId))) === 0) return false;
+    if ((await shard.redis.exists(queue.toKey(opts.jobId))) === 0) return false;
     const state = await queue.getJobState(opts.jobId);
     if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
-    const score = await redis.zscore(queue.toKey('delayed'), opts.jobId);
-    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + MAX_DELAY_MS;
+    return ((await delayedUntil(shard, name, opts.jobId)) ?? 0) <= this.#db.clock.now() + MAX_DELAY_MS;
   }
 }

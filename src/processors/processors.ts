@@ -8,6 +8,7 @@ import { Queues } from '../queues/queues.ts';
 import { allShards, partitionsOf, shardConnections } from '../queues/shards.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
+import { confirmShards } from '../store/maintenance/queue-layout.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { putOffNotice } from '../store/notices/notices.ts';
@@ -106,7 +107,6 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { version = 'unknown' } = options;
   const metrics = new ProcessorMetrics(db, version);
-  const heartbeat = new Heartbeat(db, 'worker', version);
   const { queueShards = 1, workerShards = allShards(queueShards) } = options;
   const connectionOf = shardConnections(redis);
   const queues = new Queues({ connectionOf, prefix, shards: queueShards, now: () => clock.now() });
@@ -116,6 +116,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     now: () => clock.now(),
   });
   const atOnce = parallelJobs(options);
+  const heartbeat = new Heartbeat(db, {
+    kind: 'worker',
+    version,
+    queueShards,
+    takes: { queues: [...atOnce.keys()], shards: workerShards },
+  });
+  await heartbeat.start();
+  await confirmShards(db, queueShards);
   const deliveryConcurrency = atOnce.get('webhooks') ?? options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
@@ -226,7 +234,6 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     purged: () => retention.purged,
     coolingDown: () => webhooks.coolingDown,
   });
-  await heartbeat.start();
 
   return {
     db,

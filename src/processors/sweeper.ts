@@ -35,6 +35,7 @@ import { sweepMatchingQueues } from './matching-sweep.ts';
 import { MissingJobs } from './missing-jobs.ts';
 import { forEachOverdue, removeMember } from './overdue-members.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
+import { moveJobs } from './shard-moves.ts';
 
 const SWEEP_EVERY_MS = 10_000;
 /** How long after its due time a job should have run, ms. */
@@ -106,6 +107,10 @@ export class Sweeper {
     const idSuffix = `r${Math.floor(now / 30_000)}`;
     const before = this.jobsAdded;
     const round = this.#rounds++;
+    // First, or the jobs would be missing in the shards where they belong.
+    await this.#reportingFailure('queue shards', () =>
+      moveJobs({ db: this.#db, queues: this.#queues, log: this.#log }, mayContinue),
+    );
     for (const partition of PARTITIONS) {
       const keys = partitionKeys(this.#db.prefix, partition);
       const walk = (key: string, pattern: RegExp, act: (member: string, score: number) => Promise<unknown>) =>

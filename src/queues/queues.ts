@@ -29,12 +29,13 @@ export interface QueuesOptions {
 export class Queues {
   readonly shards: readonly [QueueShard, ...QueueShard[]];
   readonly #now: Now;
+  readonly #open: (index: number) => QueueShard;
 
   constructor({ connectionOf, prefix, shards = 1, now }: QueuesOptions) {
     this.#now = now;
-    const open = (index: number) => openShard(index, connectionOf(index), prefix, now);
+    this.#open = (index) => openShard(index, connectionOf(index), prefix, now);
     const [first = 0, ...others] = allShards(shards);
-    this.shards = [open(first), ...others.map(open)];
+    this.shards = [this.#open(first), ...others.map(this.#open)];
   }
 
   /** The shard with the jobs of an org. */
@@ -45,6 +46,16 @@ export class Queues {
   /** The queues of this name in all shards. */
   named(name: QueueName): Queue[] {
     return this.shards.map(({ all }) => all[name]);
+  }
+
+  /** Runs `act` with these shards and with those beyond, of which there were `count` before their number was changed. */
+  async withShards<R>(count: number, act: (shards: readonly QueueShard[]) => Promise<R>): Promise<R> {
+    const former = allShards(count).slice(this.shards.length).map(this.#open);
+    try {
+      return await act([...this.shards, ...former]);
+    } finally {
+      await Promise.all(former.map(closeShard));
+    }
   }
 
   /** Adds jobs in one round trip. A job whose id already exists is not changed. */
@@ -97,4 +108,13 @@ function openShard(index: number, redis: Redis, prefix: string, now: Now): Queue
 /** Closes the queues of a shard. */
 async function closeShard({ all }: QueueShard): Promise<void> {
   await Promise.all(Object.values(all).map((queue) => queue.close()));
+}
+
+/** The score of a delayed job in BullMQ is its due time, ms, times this. */
+const DELAY_UNIT = 0x1000;
+
+/** When the delay of a job ends, ms; null when it is not delayed. */
+export async function delayedUntil({ redis, all }: QueueShard, name: QueueName, id: string) {
+  const score = await redis.zscore(all[name].toKey('delayed'), id);
+  return score === null ? null : Number(score) / DELAY_UNIT;
 }

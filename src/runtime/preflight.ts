@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { adoptShards } from '../store/maintenance/queue-layout.ts';
 import {
   forgetSealingKey,
   missingSealingKeys,
@@ -48,6 +49,7 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   try {
     await checkRedis(redis, PREFIX, log, options);
     await checkSealingKeys(redis, sealer, lostKey, log);
+    await checkShards(redis, options.queueShards ?? 1);
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal === null) throw error;
@@ -84,6 +86,20 @@ async function checkSealingKeys(
     if (await forgetSealingKey(db, keyId))
       log.warn({ key_id: keyId }, 'secrets sealed with this key are given up');
   await registerSealingKey(db, sealer);
+}
+
+/** @throws StartupFault when processes with another number of shards are alive */
+async function checkShards(redis: Redis, shards: number): Promise<void> {
+  const clock = new RedisClock(redis);
+  await clock.sync();
+  const refused = await adoptShards({ redis, prefix: PREFIX, clock }, shards);
+  if (refused === null) return;
+  const count = refused.others.length;
+  throw new StartupFault(
+    `QUEUE_SHARDS is ${shards}, but ${count === 1 ? 'a process is' : `${count} processes are`} alive with another number ` +
+      `(${[...new Set(refused.others.map((one) => one.queueShards))].join(', ')}): set QUEUE_SHARDS=${refused.shards}, ` +
+      'or stop all processes to change it. One that was killed counts for 30 s',
+  );
 }
 
 function keyList(ids: readonly string[]): string {

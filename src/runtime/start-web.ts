@@ -20,6 +20,7 @@ import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
 import { PASSWORD_COST, type PasswordCost } from '../store/identity/passwords.ts';
 import { sweepEvidence } from '../store/maintenance/evidence-sweep.ts';
+import { confirmShards } from '../store/maintenance/queue-layout.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
@@ -175,8 +176,9 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   await Promise.all([redis, subscriber, ...(writer === null ? [] : [writer])].map(whenReady));
   await clock.start();
   await memory.start();
-  const heartbeat = new Heartbeat(db, 'web', VERSION);
+  const heartbeat = new Heartbeat(db, { kind: 'web', version: VERSION, queueShards: queues.shards.length });
   await heartbeat.start();
+  await confirmShards(db, queues.shards.length);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, options.host, options.port)));
     server.listen(options.port, options.host, LISTEN_BACKLOG, resolve);

@@ -2,12 +2,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ParallelLimit } from '../../src/processors/parallel-limit.ts';
 import { bulkActionJob } from '../../src/queues/new-jobs.ts';
-import { Queues } from '../../src/queues/queues.ts';
-import { allShards, partitionsOf, shardConnections, shardOfOrg } from '../../src/queues/shards.ts';
+import { allShards, partitionsOf, shardOfOrg } from '../../src/queues/shards.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { PARTITIONS } from '../../src/store/redis/keys.ts';
 import { addOrg, addTask, addWorker, openTestDb, taskOf } from '../support/db.ts';
-import { outboxLength, runProcessors } from '../support/processors.ts';
+import { openQueues, outboxLength, runProcessors } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 
 const shared = await openTestDb();
@@ -22,17 +21,6 @@ async function orgInShard(db: Db, shard: number, shards: number): Promise<string
   }
 }
 
-function openShards(db: Db, shards: number): Queues {
-  const queues = new Queues({
-    connectionOf: shardConnections(db.redis),
-    prefix: db.prefix,
-    shards,
-    now: () => db.clock.now(),
-  });
-  onTestFinished(() => queues.close());
-  return queues;
-}
-
 describe('the shards of queues', () => {
   it('have every partition once, and the jobs of its orgs under their own hash tag', async () => {
     for (const shards of [1, 3, 16])
@@ -42,7 +30,7 @@ describe('the shards of queues', () => {
           .sort(),
       ).toEqual(PARTITIONS);
     const db = ownStore();
-    const queues = openShards(db, 3);
+    const queues = openQueues(db, onTestFinished, 3);
     const orgs = await Promise.all(allShards(3).map((shard) => orgInShard(db, shard, 3)));
     await queues.add(orgs.map((org_id) => bulkActionJob({ org_id, bulk_action_id: org_id })));
     const waiting = await Promise.all(

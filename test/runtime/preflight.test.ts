@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { preflight } from '../../src/runtime/preflight.ts';
 import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
 import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
+import { Heartbeat } from '../../src/store/metrics/heartbeat.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
@@ -180,6 +181,29 @@ describe('Redis', () => {
       /version 6\.2\.14: BioLayer needs 7\.0 or newer/,
     );
   });
+});
+
+test('QUEUE_SHARDS is refused while processes with another number are alive, and its keys without the right', async () => {
+  const sealer = createSealer([randomBytes(32)]);
+  const startWith = (queueShards: number, url = own.url) =>
+    preflight({ redis: readTopology(url), queueShards, sealer, lostKey: undefined, log });
+  await startWith(4);
+  const clock = new RedisClock(redis);
+  await clock.sync();
+  const db = { redis, prefix: 'bl', clock };
+  const beat = new Heartbeat(db, { kind: 'web', version: '1', queueShards: 4 });
+  await beat.start();
+  await startWith(4);
+  await expect(startWith(2)).rejects.toThrow(
+    'QUEUE_SHARDS is 2, but a process is alive with another number (4): set QUEUE_SHARDS=4, or stop all processes',
+  );
+  await beat.stop();
+  await startWith(2);
+  const rights = ['~bl:*', '~{bl-queues}:*', '&bl:*', '+@all'];
+  await redis.call('ACL', 'SETUSER', 'sharded', 'reset', 'on', '>word', ...rights);
+  await expect(startWith(2, own.url.replace('//', '//sharded:word@'))).rejects.toThrow(
+    'may not use keys {bl-queues-1}:*.',
+  );
 });
 
 describe('the rights of the user', () => {

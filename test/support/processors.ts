@@ -60,12 +60,13 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
 }
 
 /** Opens the queues without processors. @param atEnd of the test's own context, where tests run concurrently */
-export function openQueues(db: Db, atEnd: (close: () => Promise<void>) => void = onTestFinished): Queues {
-  const queues = new Queues({
-    connectionOf: shardConnections(db.redis),
-    prefix: db.prefix,
-    now: () => db.clock.now(),
-  });
+export function openQueues(
+  db: Db,
+  atEnd: (close: () => Promise<void>) => void = onTestFinished,
+  shards = 1,
+): Queues {
+  const connectionOf = shardConnections(db.redis);
+  const queues = new Queues({ connectionOf, prefix: db.prefix, shards, now: () => db.clock.now() });
   atEnd(() => queues.close());
   return queues;
 }

@@ -2,10 +2,11 @@
 
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Db } from '../../store/redis/connection.ts';
-import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
+import { describeGaps } from '../../state/operation/coverage.ts';
+import { processesAlive } from '../../store/metrics/heartbeat.ts';
 import { writeProbe } from '../../store/redis/write-probe.ts';
 import type { Admission } from '../access/admission.ts';
+import type { ApiDeps } from '../deps.ts';
 import { withServer } from '../docs/openapi.ts';
 import { ApiError } from '../http/problem.ts';
 
@@ -16,7 +17,7 @@ import { ApiError } from '../http/problem.ts';
  */
 export function addOpenRoutes(
   router: Router,
-  { db, memory }: { db: Db; memory: MemoryWatch },
+  { db, memory, coverage }: Pick<ApiDeps, 'db' | 'memory' | 'coverage'>,
   admission: Admission,
   description: Record<string, unknown>,
   originOf: (ctx: Context) => string,
@@ -29,10 +30,14 @@ export function addOpenRoutes(
   router.get('/readyz', async (ctx) => {
     const reason = await whyNotWritable();
     if (reason !== null) throw new ApiError('unavailable', reason, { headers: { 'Retry-After': '2' } });
+    const processes = await processesAlive(db);
+    // Without any worker process there is no gap between them; `biolayer doctor` and the metrics tell of that.
+    const gaps = processes.some((one) => one.kind === 'worker') ? describeGaps(coverage(processes)) : null;
     // The process still serves requests: an operator must act, but no load balancer.
     const reasons = [
       ...(db.clock.isFrozen ? ["Redis' clock has jumped: deadlines and expiries are paused"] : []),
       ...(memory.isHigh ? ["Redis' memory is above its high-water mark: creates are refused"] : []),
+      ...(gaps === null ? [] : [`no worker process takes ${gaps}`]),
     ];
     ctx.body =
       reasons.length === 0
@@ -41,6 +46,7 @@ export function addOpenRoutes(
             status: 'degraded',
             ...(db.clock.isFrozen && { clock: 'held' }),
             ...(memory.isHigh && { memory: 'high' }),
+            ...(gaps !== null && { queues: 'not taken' }),
             reason: reasons.join('; '),
           };
   });

@@ -5,6 +5,7 @@ import type { Job, Queue } from 'bullmq';
 import { Gauge, type Registry } from 'prom-client';
 import { QUEUES } from '../../queues/catalogue.ts';
 import type { Queues } from '../../queues/queues.ts';
+import { coverageOf } from '../../state/operation/coverage.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { countSetAside } from '../../store/maintenance/dead-entries.ts';
 import { PROCESS_KINDS, processesAlive } from '../../store/metrics/heartbeat.ts';
@@ -55,7 +56,21 @@ export function addStateMetrics(registry: Registry, { db, queues, memory, versio
       const alive = await processesAlive(db);
       this.reset();
       for (const kind of PROCESS_KINDS) this.set({ kind, version }, 0);
-      for (const one of alive) this.inc(one);
+      for (const { kind, version } of alive) this.inc({ kind, version });
+    },
+  });
+  new Gauge({
+    name: 'biolayer_queue_workers',
+    help: 'Worker processes alive that take a queue of a shard',
+    labelNames: ['queue', 'shard'],
+    registers: [registry],
+    async collect() {
+      for (const { queue, shard, workers } of coverageOf(
+        await processesAlive(db),
+        QUEUES,
+        queues.shards.length,
+      ))
+        this.set({ queue, shard }, workers);
     },
   });
   gauge('biolayer_clock_held', "1 while Redis' clock has jumped and deadlines and expiries are paused", () =>

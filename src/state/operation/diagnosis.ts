@@ -1,6 +1,8 @@
 // What an operator should know of a deployment, from facts that were read a moment ago: what is in order, what is not, and
 // what to do about it.
 
+import { type Coverage, describeGaps, type LivingProcess } from './coverage.ts';
+
 export const CHECK_STATUSES = ['ok', 'warning', 'fault'] as const;
 
 /** One thing that was checked. */
@@ -22,7 +24,9 @@ export interface Facts {
   /** Whether Redis' clock has jumped and the jump is not confirmed. */
   isClockHeld: boolean;
   /** Processes that are alive. */
-  processes: readonly { kind: string; version: string }[];
+  processes: readonly (LivingProcess & { version: string })[];
+  /** How many worker processes take each queue of each shard. */
+  coverage: readonly Coverage[];
   /** Outbox entries that the relay has not turned into jobs yet. */
   outbox: number;
   /** Failed jobs by queue. */
@@ -45,6 +49,7 @@ export function diagnose(facts: Facts): Check[] {
     memory(facts),
     clock(facts),
     workers(facts),
+    queues(facts),
     versions(facts),
     outbox(facts),
     failedJobs(facts),
@@ -143,6 +148,19 @@ function workers({ processes }: Facts): Check {
       ? ok(detail)
       : warning(detail, 'Run two worker processes, so that one may fail.')),
   };
+}
+
+function queues({ coverage, processes }: Facts): Check {
+  const gaps = describeGaps(coverage);
+  // Where there is no worker process at all, that is the fault.
+  const found =
+    gaps === null || !processes.some((one) => one.kind === 'worker')
+      ? ok('every queue of every shard has a worker process, if there is one')
+      : fault(
+          `no worker process takes ${gaps}`,
+          'Start a worker process that takes them (QUEUES, WORKER_SHARDS).',
+        );
+  return { name: 'queues', ...found };
 }
 
 function versions({ processes }: Facts): Check {

@@ -15,6 +15,16 @@ function keyOf(db: Db): string {
   return `${db.prefix}:processes`;
 }
 
+/** What a process tells of itself. */
+export interface AliveProcess {
+  kind: string;
+  version: string;
+  /** Its `QUEUE_SHARDS`. */
+  queueShards: number;
+  /** Names of the queues and numbers of the shards that it takes; undefined: all. None of a web process. */
+  takes?: { queues: readonly string[]; shards: readonly number[] } | undefined;
+}
+
 /** The heartbeat of this process, from `start` to `stop`. */
 export class Heartbeat {
   readonly #db: Db;
@@ -23,10 +33,11 @@ export class Heartbeat {
   /** One at a time: in an outage the commands of a worker process wait. */
   #beating: Promise<void> | null = null;
 
-  /** @param version of the software */
-  constructor(db: Db, kind: ProcessKind, version: string) {
+  constructor(db: Db, process: AliveProcess & { kind: ProcessKind }) {
     this.#db = db;
-    this.#member = `${kind} ${version} ${randomUUID()}`;
+    const { kind, version, queueShards, takes } = process;
+    const taken = takes && [takes.queues.join(','), takes.shards.join(',')];
+    this.#member = [kind, version, randomUUID(), queueShards, ...(taken ?? [])].join(' ');
   }
 
   /** Resolves after the first beat. */
@@ -67,10 +78,19 @@ export class Heartbeat {
 }
 
 /** The processes that are alive. */
-export async function processesAlive(db: Db): Promise<{ kind: string; version: string }[]> {
+export async function processesAlive(db: Db): Promise<AliveProcess[]> {
   const members = await db.redis.zrangebyscore(keyOf(db), db.clock.now(), '+inf');
   return members.map((member) => {
-    const [kind = '', version = ''] = member.split(' ');
-    return { kind, version };
+    // Those of versions without shards end after the id.
+    const [kind = '', version = '', , queueShards = '1', queues, shards] = member.split(' ');
+    return {
+      kind,
+      version,
+      queueShards: Number(queueShards),
+      takes:
+        queues === undefined || shards === undefined
+          ? undefined
+          : { queues: queues.split(','), shards: shards.split(',').map(Number) },
+    };
   });
 }

@@ -1,5 +1,6 @@
 // What is found from the facts of a deployment.
 import { describe, expect, it } from 'vitest';
+import { coverageOf } from '../../../src/state/operation/coverage.ts';
 import { diagnose, type Facts } from '../../../src/state/operation/diagnosis.ts';
 
 const MIB = 1024 ** 2;
@@ -11,6 +12,11 @@ const REDIS = {
   used_memory: String(100 * MIB),
   maxmemory: String(1000 * MIB),
 };
+const taking = (queue: string) => ({
+  kind: 'worker',
+  version: '1.0.0',
+  takes: { queues: [queue], shards: [0, 2] },
+});
 const PROCESSES = ['web', 'worker', 'worker'].map((kind) => ({ kind, version: '1.0.0' }));
 
 function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis?: object } = {}): Facts {
@@ -19,6 +25,7 @@ function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis
     isMemoryHigh: false,
     isClockHeld: false,
     processes: PROCESSES,
+    coverage: coverageOf(change.processes ?? PROCESSES, ['sla', 'bulk'], 4),
     outbox: 0,
     failedJobs: { lifecycle: 0, sla: 0 },
     deadEntries: 0,
@@ -47,6 +54,7 @@ describe('a diagnosis', () => {
     ['clock', 'fault', { isClockHeld: true }],
     ['processes', 'warning', { processes: PROCESSES.slice(0, 2) }],
     ['processes', 'fault', { processes: PROCESSES.slice(0, 1) }],
+    ['queues', 'fault', { processes: [...PROCESSES.slice(0, 1), taking('sla'), taking('bulk')] }],
     ['versions', 'warning', { processes: [...PROCESSES, { kind: 'worker', version: '1.1.0' }] }],
     ['outbox', 'warning', { outbox: 10_000 }],
     ['failed_jobs', 'warning', { failedJobs: { lifecycle: 0, sla: 3 } }],

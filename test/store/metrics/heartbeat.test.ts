@@ -7,14 +7,25 @@ const db = await openTestDb();
 
 it('shows the processes that beat, until they stop or their entry ends', async () => {
   const [web, worker, killed] = [
-    new Heartbeat(db, 'web', '1.0.0'),
-    new Heartbeat(db, 'worker', '1.0.0'),
-    new Heartbeat(db, 'worker', '0.9.0'),
+    new Heartbeat(db, { kind: 'web', version: '1.0.0', queueShards: 4 }),
+    new Heartbeat(db, {
+      kind: 'worker',
+      version: '1.0.0',
+      queueShards: 4,
+      takes: { queues: ['sla', 'bulk'], shards: [0, 3] },
+    }),
+    new Heartbeat(db, { kind: 'worker', version: '0.9.0', queueShards: 4 }),
   ];
   await Promise.all([web, worker, killed].map((one) => one.start()));
   const alive = async () =>
     (await processesAlive(db)).map(({ kind, version }) => `${kind} ${version}`).sort();
   expect(await alive()).toEqual(['web 1.0.0', 'worker 0.9.0', 'worker 1.0.0']);
+  expect(await processesAlive(db)).toContainEqual({
+    kind: 'worker',
+    version: '1.0.0',
+    queueShards: 4,
+    takes: { queues: ['sla', 'bulk'], shards: [0, 3] },
+  });
   const key = `${db.prefix}:processes`;
   expect(await db.redis.pttl(key)).toBeGreaterThan(0);
   const old = (await db.redis.zrange(key, 0, '-1')).find((one) => one.startsWith('worker 0.9.0')) ?? '';

@@ -42,7 +42,7 @@ export const diagnosisRoutes = [
     description:
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
-    async handler({ deps: { db, memory, failedJobs } }) {
+    async handler({ deps: { db, memory, failedJobs, coverage } }) {
       const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
       const [redis, processes, failed, { dead }, outbox] = await Promise.all([
         readInfo(db.redis),
@@ -56,6 +56,7 @@ export const diagnosisRoutes = [
         isMemoryHigh: memory.isHigh,
         isClockHeld: db.clock.isFrozen,
         processes,
+        coverage: coverage(processes),
         outbox: outbox.reduce((sum, one) => sum + one, 0),
         failedJobs: failed,
         deadEntries: dead,
