@@ -79,6 +79,10 @@ const Request = {
         trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
         min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
         worker_pool_id: Type.Optional(text('Only people of this pool; see the resource biolayer://pools')),
+        worker_ids: Type.Optional(texts('Only these people, such as the one who answered before')),
+        excluded_tasks: Type.Optional(
+          texts('Nobody who has worked on one of these tasks, for an independent second opinion'),
+        ),
       },
       { additionalProperties: false, description: 'Who may do it; leave out for anybody' },
     ),

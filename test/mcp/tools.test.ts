@@ -171,11 +171,17 @@ describe.each(VERSIONS)('protocol %s', (version) => {
     const refused = await call('request_human', {
       ...args,
       output: { expected_format: 'structured_json', schema: { seen: 'colour' } },
-      requirements: { worker_pool_id: 'no_such_pool' },
+      requirements: {
+        worker_pool_id: 'no_such_pool',
+        worker_ids: ['nobody'],
+        excluded_tasks: [randomUUID()],
+      },
     });
     expect(refused).toMatchObject({ isError: true, value: { error: { code: 'validation_failed' } } });
     expect(refused.text).toContain('/output/schema/seen');
     expect(refused.text).toContain('/requirements/worker_pool_id');
+    expect(refused.text).toContain('/requirements/worker_ids/0');
+    expect(refused.text).toContain('/requirements/excluded_tasks/0');
     for (const { text } of [wrong, missing, refused]) expect(text).not.toMatch(/at .*\.[tj]s:|node_modules/);
   });
 });
