@@ -21,6 +21,8 @@ const LOCK: Record<QueueName, number> = {
 };
 /** How often a worker looks for jobs whose process has died, ms. */
 const STALL_CHECK = 5_000;
+/** How long a worker of an empty queue waits for a job before it looks again, s: the longest wait that BullMQ allows. */
+const WAIT = 10;
 
 export interface QueueWorkerOptions {
   connectionOf: ShardConnections;
@@ -68,6 +70,7 @@ function startWorker(
     connection: connectionOf(shard),
     prefix: queuePrefix(prefix, shard),
     concurrency: limit.most,
+    drainDelay: WAIT,
     lockDuration,
     stalledInterval: Math.min(STALL_CHECK, lockDuration),
     // A job is repeated however often the process that runs it is killed.

@@ -17,7 +17,7 @@ import {
   replayJob,
   retryJob,
 } from '../queues/new-jobs.ts';
-import type { Queues } from '../queues/queues.ts';
+import type { QueueShard, Queues } from '../queues/queues.ts';
 import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';
 import { isSuspended } from '../store/identity/suspension.ts';
@@ -49,6 +49,8 @@ const LOCK_MS = 30_000;
 const TWO_IDS = /^\S+ \S+$/;
 const THREE_IDS = /^\S+ \S+ \S+$/;
 const DELIVERY = /^\S+ \S+ \d+( \S+)?$/;
+/** Shards whose locks and failed jobs a sweep looks at. */
+const SHARDS_A_ROUND = 4;
 /** Deliveries of each backlog that a sweep releases; the process that sends them releases the rest. */
 const RELEASED_PER_BACKLOG = 4;
 
@@ -155,7 +157,7 @@ export class Sweeper {
         const failed = await sweepMatchingQueues(this.#db, this.#queues, orgId, now - GRACE_MS, round);
         this.failed += failed;
       });
-    for (const { redis, all } of this.#queues.shards)
+    for (const { redis, all } of shardsOfRound(this.#queues.shards, round))
       for (const queue of Object.values(all)) {
         await this.#reportingFailure(queue.name, () => this.#shortenLocks(redis, queue));
         await this.#reportingFailure(queue.name, () =>
@@ -262,4 +264,10 @@ export class Sweeper {
     const locks = active.map((id) => `${queue.toKey(id)}:lock`);
     await Promise.all([queue.toKey('stalled-check'), ...locks].map((key) => shortenTtl(redis, key, LOCK_MS)));
   }
+}
+
+/** The shards whose turn it is. */
+function shardsOfRound(shards: readonly QueueShard[], round: number): readonly QueueShard[] {
+  const rounds = Math.ceil(shards.length / SHARDS_A_ROUND);
+  return shards.filter(({ index }) => index % rounds === round % rounds);
 }
