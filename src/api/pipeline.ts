@@ -171,7 +171,7 @@ async function respondTo(
     const grants = route.grants === true;
     const claimed = await claimIdempotencyKey(deps, { key, path, principal, raw, grants });
     if ('replay' in claimed) return claimed.replay;
-    recorder.claim = claimed.claim;
+    recorder.hold(claimed.claim);
   }
   try {
     if (recorder.claim !== null && 'org_id' in principal)
@@ -187,6 +187,8 @@ async function respondTo(
   } catch (error) {
     await recorder.release(error);
     throw error;
+  } finally {
+    recorder.end();
   }
 }
 

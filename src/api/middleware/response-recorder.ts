@@ -2,7 +2,15 @@
 
 import { type Change, commit, EMPTY_CHANGE } from '../../store/redis/commit.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
-import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../../store/redis/idempotency.ts';
+import {
+  CLAIM_RENEWED_EVERY,
+  type Claim,
+  dropClaim,
+  idSeedOf,
+  isHeld,
+  releaseClaim,
+  renewClaim,
+} from '../../store/redis/idempotency.ts';
 import { newId } from '../../store/redis/ids.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Principal } from '../access/principal.ts';
@@ -22,12 +30,26 @@ export class ResponseRecorder {
   readonly #deps: RecorderDeps;
   readonly #tenantId: string | null;
   #isRecorded = false;
+  #renewal: NodeJS.Timeout | null = null;
   /** Null until the key is claimed. */
   claim: Claim | null = null;
 
   constructor(deps: RecorderDeps, principal: Principal) {
     this.#deps = deps;
     this.#tenantId = 'org_id' in principal ? principal.org_id : null;
+  }
+
+  /** Holds the claim until `end`, however long the request takes. */
+  hold(claim: Claim): void {
+    this.claim = claim;
+    // One that fails in an outage is followed by the next.
+    const renew = () => void renewClaim(this.#deps.db, claim).catch(() => undefined);
+    this.#renewal = setInterval(renew, CLAIM_RENEWED_EVERY);
+  }
+
+  /** The request has ended: what is left of its claim expires. */
+  end(): void {
+    if (this.#renewal !== null) clearInterval(this.#renewal);
   }
 
   /** Guards and writes that store the response, for the commit of the effect; see `Call.recordResponse`. */

@@ -14,10 +14,12 @@ const KEPT_MS = 24 * HOUR;
 /** The counter of an hour is needed this many hours: a response of its last moment is kept for `KEPT`. */
 const COUNTER_HOURS = KEPT_MS / HOUR + 1;
 /**
- * A claim expires after this, ms, if its request died. A request that took longer finds its claim gone when it commits,
- * and changes nothing.
+ * A claim expires after this, ms, unless its request renews it: the request of a process that died blocks its repetitions
+ * for no longer. A request that was held up for so long finds its claim gone when it commits, and changes nothing.
  */
-const CLAIM_MS = 10_000;
+const CLAIM_MS = 3000;
+/** How often a request that runs renews its claim, ms. */
+export const CLAIM_RENEWED_EVERY = 1000;
 
 /** A response stored for a repeat of its request. */
 export interface StoredResponse {
@@ -65,13 +67,17 @@ export async function claimKey(
   const key = orgKeysOf(db.prefix, orgId).idempotency(scope);
   const text = JSON.stringify({ fingerprint, token });
   // A stored response is as good as the change that it tells of.
+  const claim: Claim = { key, text, fingerprint, counter: responseCounter(db, orgId) };
   const there = await confirmed(
     db.redis,
     (redis) => redis.set(key, text, 'PX', CLAIM_MS, 'NX', 'GET'),
     (found) => found !== null,
-  );
-  if (there === null)
-    return { kind: 'claimed', claim: { key, text, fingerprint, counter: responseCounter(db, orgId) } };
+  ).catch((error) => {
+    // Redis may carry out the command later. A release right behind it lets a repetition go ahead then.
+    void releaseClaim(db, claim).catch(() => undefined);
+    throw error;
+  });
+  if (there === null) return { kind: 'claimed', claim };
   const kept = required(key, readKept(there));
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
   if (kept.answer !== undefined) return { kind: 'answered', response: kept.answer };
@@ -131,6 +137,12 @@ function seedKey({ key, fingerprint }: Claim): string {
 /** Whether the claim has neither expired nor been answered. */
 export async function isHeld(db: Db, claim: Claim): Promise<boolean> {
   return (await db.redis.get(claim.key)) === claim.text;
+}
+
+/** Renews a claim, unless it was lost or answered. */
+export async function renewClaim(db: Db, { key, text }: Claim): Promise<void> {
+  const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end";
+  await db.redis.eval(script, 1, key, text, CLAIM_MS);
 }
 
 /** Releases a claim after a refusal, so that a corrected request can use the key. */

@@ -116,6 +116,18 @@ test('a crash between the commits of a new org leaves one org, which the retry r
   expect((await create(direct)).text).toBe(again.text);
 });
 
+test('a claim that Redis takes after an outage does not block the retry', async () => {
+  const [body, key] = [taskBody(), freshName('key')];
+  const { held, release } = proxy.hold('nx');
+  const first = create(body, key, near);
+  await held;
+  expect((await first).outcome).toBe('503 unavailable');
+  release();
+  // The connection carries out what it was sent, one after the other.
+  await expect.poll(async () => (await near.request('GET', '/v1/org')).status).toBe(200);
+  expect((await create(body, key, far)).outcome).toBe('201');
+});
+
 test('answers within two seconds when Redis stops responding between claim and commit', async () => {
   const [body, key] = [taskBody(), freshName('key')];
   const { held, release } = proxy.hold('evalsha');
