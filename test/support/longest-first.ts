@@ -8,7 +8,6 @@ const LONGEST = [
   'test/e2e/crash.test.ts',
   'test/api/http/outage.test.ts',
   'test/pages/console-webhooks.test.ts',
-  'test/api/docs/lint.test.ts',
   'test/pages/work-proofs.test.ts',
   'test/processors/webhooks/order.test.ts',
   'test/api/access/scope-matrix.test.ts',
