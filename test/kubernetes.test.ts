@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { loadConfig } from '../src/config.ts';
+import { QUEUES } from '../src/queues/catalogue.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = join(ROOT, 'deploy/kubernetes');
@@ -56,7 +57,14 @@ const manifestsIn = (path: string) =>
 
 const base = parse(read('base/kustomization.yaml')) as Kustomization;
 const s3 = parse(read('s3/kustomization.yaml')) as Kustomization;
-const manifests = base.resources.flatMap((name) => manifestsIn(`base/${name}`));
+/** The manifests of a resource: a file, or a folder with its own kustomization. */
+const manifestsOf = (path: string): Manifest[] =>
+  path.endsWith('.yaml')
+    ? manifestsIn(path)
+    : (parse(read(`${path}/kustomization.yaml`)) as Kustomization).resources.flatMap((name) =>
+        manifestsOf(join(path, name)),
+      );
+const manifests = base.resources.flatMap((name) => manifestsOf(`base/${name}`));
 const secrets = manifestsIn('base/secret.example.yaml');
 const ofKind = (kind: string) => manifests.filter((one) => one.kind === kind);
 const pods = ofKind('Deployment').map(({ metadata, spec }) => {
@@ -211,6 +219,24 @@ describe('deploy/kubernetes', () => {
         for (const { port } of rule.ports) expect(ports).toContain(port);
     },
   );
+
+  it('has a worker process for every queue where the kinds of processes differ', () => {
+    const args = ['by-queue', 'by-queue/deliveries'].flatMap((folder) => {
+      const { patches } = parse(read(`${folder}/kustomization.yaml`)) as {
+        patches: { target: { kind: string }; patch: string }[];
+      };
+      const changes = patches
+        .filter(({ target }) => target.kind === 'Deployment')
+        .flatMap(({ patch }) => parse(patch) as { path: string; value: string[] }[]);
+      return [changes.find(({ path }) => path.endsWith('/args'))?.value ?? []];
+    });
+    const taken = args.flatMap(([node, file, flag, queues = '']) => {
+      expect([node, file, flag]).toEqual(['node', 'dist/src/worker.js', '--queues']);
+      const { workerQueues } = loadConfig({ QUEUES: queues }, 'server');
+      return [...(workerQueues?.keys() ?? [])];
+    });
+    expect(taken.sort()).toEqual([...QUEUES].sort());
+  });
 
   it('scales worker processes by metrics that the adapter makes from those of BioLayer', () => {
     const { rules } = parse(read('prometheus-adapter.yaml')) as {

@@ -148,3 +148,38 @@ describe('actions on the board', () => {
     await usual.close();
   });
 });
+
+test('groups the queues by shard where there are several, and acts on the right one', async () => {
+  const sharded = await startApi({ web: { boardActions: true, queueShards: 2 } });
+  const own = new Queues({
+    connectionOf: shardConnections(sharded.redis),
+    prefix: sharded.prefix,
+    shards: 2,
+    now: Date.now,
+  });
+  const { queues: shown } = await sharded.operator.get<{ queues: { name: string }[] }>(
+    '/admin/queues/api/queues',
+  );
+  const names = shown.map((one) => one.name);
+  expect(names).toHaveLength(12);
+  expect(names).toContain('shard1.tasks.bulk');
+  const [first, second] = own.named('bulk');
+  for (const queue of [first, second])
+    await queue?.add('bulk_action', { form: 1, org_id: 'o' }, { jobId: 'same', attempts: 1 });
+  const connection = sharded.redis.duplicate();
+  for (const shard of [0, 1]) {
+    const worker = new Worker('bulk', null, { connection, prefix: queuePrefix(sharded.prefix, shard) });
+    await (await worker.getNextJob('token'))?.moveToFailed(new Error('the reason'), 'token', false);
+    await worker.close();
+  }
+  const path = '/admin/queues/api/queues/shard1.tasks.bulk/same/retry/failed';
+  const headers = { 'Sec-Fetch-Site': 'same-origin' };
+  expect((await sharded.operator.request('PUT', path, { headers })).status).toBe(200);
+  expect([await first?.getJobState('same'), await second?.getJobState('same')]).toEqual([
+    'failed',
+    'waiting',
+  ]);
+  connection.disconnect();
+  await own.close();
+  await sharded.close();
+});
