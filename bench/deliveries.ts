@@ -1,7 +1,6 @@
 // Deliveries: the rate per second and per CPU second of the worker process, compared with the baseline; the reuse of
 // connections; the latency from commit to first byte; and the effect of an endpoint that hangs on a healthy one.
 
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { Queues } from '../src/queues/queues.ts';
@@ -9,6 +8,7 @@ import { shardConnections } from '../src/queues/shards.ts';
 import { PREFIX } from '../src/runtime/process.ts';
 import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns, settled, until } from './measures.ts';
+import { cpuMicroseconds } from './processes.ts';
 import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody, type Org } from './stage.ts';
 
 export interface Delivered {
@@ -41,16 +41,10 @@ async function hasHad(receiver: Client, count: number, limit = 120_000): Promise
   }
 }
 
-/** CPU seconds that a process has used (proc_pid_stat(5)); null without /proc. */
+/** CPU seconds that a process has used; null without /proc. */
 export async function cpuOf({ pid }: Child): Promise<number | null> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // Fields 14 and 15, in ticks of 10 ms; the name before them may contain spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  } catch {
-    return null;
-  }
+  const used = await cpuMicroseconds(pid);
+  return used === null ? null : used / 1e6;
 }
 
 async function measured(client: Client, worker: Child, before: number | null, count: number) {

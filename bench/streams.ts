@@ -1,9 +1,9 @@
 // Memory of a web process for open event streams, and the latency of their events. Half of the streams follow the events
 // of an org, half the offers of a worker.
 
-import { readFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Measured } from './measures.ts';
+import { residentBytes } from './processes.ts';
 import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from './stage.ts';
 
 const STREAMS = 2000;
@@ -119,10 +119,4 @@ function latenessOf(heard: readonly Heard[]): { count: number; p50_ms: number; p
   const sorted = heard.map((one) => one.late).sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0;
   return { count: sorted.length, p50_ms: at(0.5), p99_ms: at(0.99) };
-}
-
-/** Resident memory of a process, bytes. */
-async function residentBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
 }
