@@ -20,8 +20,8 @@ let client: Client;
 
 beforeAll(async () => {
   redis = await startOwnRedis();
-  // Without processors, so that only requests write.
-  api = await startApi({ redisUrl: redis.url, web: { quotas: QUOTAS } });
+  // Without processors, so that only requests write. Nothing is refused by the API before Redis refuses it.
+  api = await startApi({ redisUrl: redis.url, web: { quotas: QUOTAS, memoryHighWater: 1e6 } });
   client = (await createOrg(api)).client;
 });
 
