@@ -4,7 +4,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { Queues } from '../src/queues/queues.ts';
-import { shardConnections } from '../src/queues/shards.ts';
 import { PREFIX } from '../src/runtime/process.ts';
 import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns, settled, until } from './measures.ts';
@@ -72,7 +71,7 @@ export async function deliveries(
   const api = new Client(String(web.ready.url), 20);
   const org = await createOrg(api, 0, 1);
   const body = exampleTaskBody(target, { events: ['task.created'] });
-  const queues = new Queues({ connectionOf: shardConnections(stage.redis), prefix: PREFIX, now: Date.now });
+  const queues = new Queues({ connectionOf: () => stage.redis, prefix: PREFIX, now: Date.now });
   const { webhooks, lifecycle } = queues.shards[0].all;
   await webhooks.pause();
   await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
@@ -214,7 +213,7 @@ export async function besideHanging(
   const alone = await measure();
   await inTurns(queued, 20, () => api.call('POST', '/v1/tasks', bad.api_key, body));
   // Waits until all deliveries are enqueued and all checks have run, so that only the deliveries that hang remain.
-  const queues = new Queues({ connectionOf: shardConnections(stage.redis), prefix: PREFIX, now: Date.now });
+  const queues = new Queues({ connectionOf: () => stage.redis, prefix: PREFIX, now: Date.now });
   await until(async () => {
     const left = PARTITIONS.map((one) => stage.redis.xlen(partitionKeys(PREFIX, one).outbox));
     const { waiting = 0, prioritized = 0, active = 0 } = await queues.shards[0].all.lifecycle.getJobCounts();

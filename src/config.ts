@@ -146,7 +146,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   const isConnected = kind === 'web' || kind === 'worker';
   if (isConnected && !given('REDIS_URL')) {
     faults.push(
-      `REDIS_URL is required by the ${kind} process: redis://host:6379, rediss://… or redis+sentinel://…`,
+      `REDIS_URL is required by the ${kind} process: redis://host:6379, redis+sentinel://… or redis+cluster://…`,
     );
   }
   if ((isConnected || given('REDIS_URL')) && !given('SECRETS_KEY')) {

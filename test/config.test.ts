@@ -187,7 +187,7 @@ it.each([
   ['REDIS_URL', 'redis://'],
   ['REDIS_URL', 'redis://localhost/db'],
   ['REDIS_URL', 'redis+sentinel://localhost'],
-  ['REDIS_URL', 'redis+cluster://localhost'],
+  ['REDIS_URL', 'redis+cluster://localhost/1'],
 
   ['DURABILITY', 'always'],
   ['DURABILITY_REPLICAS', '2'],

@@ -23,7 +23,7 @@ export interface OutboxStreamsOptions {
   db: Db;
   /** A connection of its own without a command timeout: it blocks on the streams. */
   blocking: Redis;
-  /** The partitions whose outboxes are read; all by default. */
+  /** The partitions whose outboxes are read, in one command; all by default. */
   partitions?: readonly string[];
   /** Name of this consumer, unique among all relays that ever ran. */
   consumer: string;
@@ -171,7 +171,7 @@ export class OutboxStreams {
       await Promise.all(
         page
           .filter(([, , idle]) => idle === 0)
-          .map(([id, consumer]) => redis.xclaim(key, RELAY_GROUP, consumer, 0, id, 'JUSTID')),
+          .map(([id, consumer]) => redis.call('XCLAIM', key, RELAY_GROUP, consumer, 0, id, 'JUSTID')),
       );
       from = `(${page.at(-1)?.[0]}`;
       more = page.length === BATCH;

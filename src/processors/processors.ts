@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
 import { Queues } from '../queues/queues.ts';
-import { allShards, partitionsOf, shardConnections } from '../queues/shards.ts';
+import { allShards, partitionsOf, queuePrefix } from '../queues/shards.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { DISABLE_AFTER_HOURS } from '../state/webhooks/endpoint.ts';
 import { confirmShards } from '../store/maintenance/queue-layout.ts';
@@ -13,10 +13,13 @@ import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { putOffNotice } from '../store/notices/notices.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
-import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import { connect, connectNear, type Db, whenReady } from '../store/redis/connection.ts';
+import { KeyConnections } from '../store/redis/key-connections.ts';
+import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import { readTogether } from '../store/redis/servers.ts';
 import type { Topology } from '../store/redis/topology.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
@@ -81,7 +84,6 @@ export interface ProcessorOptions {
 export interface Processors {
   db: Db;
   queues: Queues;
-  relay: Relay;
   sweeper: Sweeper;
   metrics: ProcessorMetrics;
   /** Stops taking jobs and resolves when the running ones are finished. */
@@ -100,15 +102,15 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const { prefix, log } = options;
   const outages = new OutageLog(log);
   const redis = outages.watch(connect(options.redis, 'patient', outages.onError));
-  const blocking = outages.watch(connect(options.redis, 'patient', outages.onError));
-  await Promise.all([whenReady(redis), whenReady(blocking)]);
+  const queueConnections = new KeyConnections(options.redis, redis, 'patient', outages);
+  await whenReady(redis);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   await clock.start();
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { version = 'unknown' } = options;
   const metrics = new ProcessorMetrics(db, version);
   const { queueShards = 1, workerShards = allShards(queueShards) } = options;
-  const connectionOf = shardConnections(redis);
+  const connectionOf = (shard: number) => queueConnections.to(queuePrefix(prefix, shard));
   const queues = new Queues({ connectionOf, prefix, shards: queueShards, now: () => clock.now() });
   const schemas = new OutputSchemas();
   const sender = new WebhookSender({
@@ -207,19 +209,25 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   // Matching runs where the outbox is relayed, and the other processes relay nothing.
   const partitions = atOnce.has('lifecycle') ? partitionsOf(workerShards, queueShards) : [];
   const local = new LocalJobs({ queues, runners, limits: { lifecycle: atOnce.get('lifecycle') ?? 0 }, log });
-  const relay = new Relay({
-    db,
-    blocking,
-    partitions,
-    queues,
-    jobs: local,
-    consumer: randomUUID(),
-    log,
-    park: (target) => webhooks.park(target),
-    readWait: options.relayWait,
-    ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
+  const relays = readTogether(redis, partitions).map((read) => {
+    const key = partitionKeys(prefix, read[0]).outbox;
+    const blocking = outages.watch(connectNear(key, options.redis, 'patient', outages.onError));
+    const relay = new Relay({
+      db,
+      blocking,
+      partitions: read,
+      queues,
+      jobs: local,
+      consumer: randomUUID(),
+      log,
+      park: (target) => webhooks.park(target),
+      readWait: options.relayWait,
+      ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
+    });
+    return { relay, blocking };
   });
-  await Promise.all([relay.start(), workers.ready()]);
+  await Promise.all(relays.map(({ blocking }) => whenReady(blocking)));
+  await Promise.all([...relays.map(({ relay }) => relay.start()), workers.ready()]);
   const sweeper = new Sweeper({ db, queues, log, every: options.sweepEvery });
   sweeper.start();
   const scheduler = new CheckScheduler({ db, queues, log });
@@ -229,7 +237,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const stats = new StatsTallier({ db, log, every: options.statsEvery });
   stats.start();
   metrics.show({
-    relayed: () => relay.relayed,
+    relayed: () => relays.reduce((sum, { relay }) => sum + relay.relayed, 0),
     repaired: () => sweeper.jobsAdded,
     purged: () => retention.purged,
     coolingDown: () => webhooks.coolingDown,
@@ -238,7 +246,6 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   return {
     db,
     queues,
-    relay,
     sweeper,
     metrics,
     async close() {
@@ -251,13 +258,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         scheduler.close(),
         retention.close(),
         stats.close(),
-        relay.close().then(() => local.close()),
+        Promise.all(relays.map(({ relay }) => relay.close())).then(() => local.close()),
         workers.close(),
       ]);
       await Promise.all([sender.close(), noticeSender.close(), schemas.close()]);
       await queues.close();
       clock.stop();
-      blocking.disconnect();
+      for (const { blocking } of relays) blocking.disconnect();
+      queueConnections.close();
       redis.disconnect();
     },
   };

@@ -57,7 +57,7 @@ export class Relay {
 
   /**
    * @param blocking a connection of its own without a command timeout: it blocks on the streams.
-   * @param partitions those whose outboxes it relays; all by default.
+   * @param partitions whose outboxes it relays, all by default; they must be on one server, and in a cluster in one slot.
    * @param jobs takes the new jobs; by default their queues.
    * @param consumer unique among all relays that ever ran.
    * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.

@@ -8,7 +8,7 @@ import { writeProbe } from '../store/redis/write-probe.ts';
 const PAUSE_MS = { least: 250, most: 2000 };
 
 export class WriteGate {
-  readonly #whyClosed: () => Promise<string | null>;
+  readonly #whyClosed: () => Promise<unknown>;
   /** The wait that all held jobs share; null while Redis takes writes. */
   #waiting: Promise<void> | null = null;
   #close: () => void = () => undefined;

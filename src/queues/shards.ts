@@ -39,8 +39,3 @@ export function queuePrefix(prefix: string, shard: number): string {
 
 /** The connection to the server that has a shard. */
 export type ShardConnections = (shard: number) => Redis;
-
-/** The connections to the shards of one server, which are all the same. */
-export function shardConnections(redis: Redis): ShardConnections {
-  return () => redis;
-}

@@ -11,7 +11,9 @@ import {
 } from '../store/maintenance/sealing-keys.ts';
 import { RedisClock } from '../store/redis/clock.ts';
 import { connect, isUnavailable, refusalOf } from '../store/redis/connection.ts';
+import { MAX_CLOCK_DIFFERENCE_MS } from '../store/redis/due.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import { addressOf, type RedisClient, serversOf } from '../store/redis/servers.ts';
 import { describeTopology, type Topology } from '../store/redis/topology.ts';
 import { PREFIX } from './process.ts';
 import { checkRedis } from './redis-check.ts';
@@ -47,7 +49,12 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   const { sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
   const redis = await reach(options.redis, reachLimit, log);
   try {
-    await checkRedis(redis, PREFIX, log, options);
+    await Promise.all(
+      serversOf(redis).map((server) =>
+        checkRedis(server, PREFIX, log, { ...options, isCluster: options.redis.kind === 'cluster' }),
+      ),
+    );
+    await checkClocks(serversOf(redis));
     await checkSealingKeys(redis, sealer, lostKey, log);
     await checkShards(redis, options.queueShards ?? 1);
   } catch (error) {
@@ -68,7 +75,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 async function checkSealingKeys(
-  redis: Redis,
+  redis: RedisClient,
   sealer: Sealer,
   lostKey: string | undefined,
   log: Log,
@@ -89,7 +96,7 @@ async function checkSealingKeys(
 }
 
 /** @throws StartupFault when processes with another number of shards are alive */
-async function checkShards(redis: Redis, shards: number): Promise<void> {
+async function checkShards(redis: RedisClient, shards: number): Promise<void> {
   const clock = new RedisClock(redis);
   await clock.sync();
   const refused = await adoptShards({ redis, prefix: PREFIX, clock }, shards);
@@ -107,7 +114,7 @@ function keyList(ids: readonly string[]): string {
 }
 
 /** Connects to Redis. @throws StartupFault when it does not answer in time or refuses the credentials. */
-async function reach(topology: Topology, limit: number, log: Log): Promise<Redis> {
+async function reach(topology: Topology, limit: number, log: Log): Promise<RedisClient> {
   const at = describeTopology(topology);
   const since = performance.now();
   const logged = new Set<string>();
@@ -115,6 +122,8 @@ async function reach(topology: Topology, limit: number, log: Log): Promise<Redis
     const { redis, failure, sentinelFailure } = await probe(topology);
     if (failure === null) return redis;
     redis.disconnect();
+    if (/cluster support disabled/.test(failure.message))
+      throw new StartupFault(`REDIS_URL names a Redis Cluster, but Redis at ${at} is none: use redis://`);
     if (sentinelFailure !== null && CREDENTIALS.test(sentinelFailure))
       throw new StartupFault(
         `a sentinel refuses SENTINEL_USERNAME or SENTINEL_PASSWORD (${sentinelFailure})`,
@@ -135,21 +144,52 @@ async function reach(topology: Topology, limit: number, log: Log): Promise<Redis
   }
 }
 
-/** Connects and sends a PING. @returns the first error, and the last of a sentinel; null for none. */
+/** @throws Error that counts as a refusal while some slots have no master */
+async function requireOrder(redis: RedisClient): Promise<void> {
+  const info = String(await redis.cluster('INFO'));
+  if (!info.includes('cluster_state:ok')) throw new Error('CLUSTERDOWN some slots have no master');
+}
+
+/** @throws StartupFault when the clocks of the masters of a cluster differ too much: no time would be due on some of them */
+async function checkClocks(servers: readonly Redis[]): Promise<void> {
+  const before = performance.now();
+  const times = await Promise.all(
+    servers.map(async (server) => {
+      const [seconds, micros] = await server.time();
+      return { name: addressOf(server), ms: Number(seconds) * 1000 + Number(micros) / 1000 };
+    }),
+  );
+  const error = performance.now() - before;
+  const [first, ...others] = times.sort((one, other) => one.ms - other.ms);
+  const last = others.at(-1);
+  if (first === undefined || last === undefined) return;
+  const difference = last.ms - first.ms - error;
+  if (difference > MAX_CLOCK_DIFFERENCE_MS / 2)
+    throw new StartupFault(
+      `the clock of ${last.name} is ${Math.round(difference / 1000)} s ahead of that of ${first.name}: ` +
+        'synchronize the clocks of all nodes of the cluster',
+    );
+}
+
+/** Connects and sends a PING to all servers. @returns the first error, and the last of a sentinel; null for none. */
 async function probe(topology: Topology) {
   let failure: Error | null = null;
+  /** Says more than a rejected command, and is all there is of a wrong database number. One node of a cluster may be away. */
+  let event: Error | null = null;
   let sentinelFailure: string | null = null;
   const redis = connect(topology, 'probe', (error) => {
-    failure ??= error;
+    event ??= error;
   });
   redis.on('sentinelError', ({ message }: Error) => {
     sentinelFailure = message;
   });
   try {
     await redis.connect();
-    await redis.ping();
+    for (const server of serversOf(redis)) await server.ping();
+    if (topology.kind === 'cluster') await requireOrder(redis);
+    else failure = event;
   } catch (error) {
-    failure ??= error instanceof Error ? error : new Error(String(error));
+    failure = event ?? (error instanceof Error ? error : new Error(String(error)));
   }
   return { redis, failure: failure as Error | null, sentinelFailure: sentinelFailure as string | null };
 }

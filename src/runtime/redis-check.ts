@@ -109,6 +109,9 @@ const OTHER_COMMANDS = [
   'WAIT 0 1',
 ] as const;
 
+/** Commands that a Redis Cluster needs besides. */
+const CLUSTER_COMMANDS = ['CLUSTER SLOTS', 'CLUSTER INFO', 'ASKING'] as const;
+
 /** Names of all commands that the user must be allowed to run, in capitals. */
 export const COMMANDS: readonly string[] = [
   ...[...KEY_COMMANDS, ...OTHER_COMMANDS].map((one) => one.slice(0, one.indexOf(' ')) || one),
@@ -119,25 +122,29 @@ export const COMMANDS: readonly string[] = [
   'UNSUBSCRIBE',
   'MULTI',
   'EXEC',
+  'CLUSTER',
+  'ASKING',
 ];
 
 /**
- * Checks a Redis, and logs a warning for settings that may lose data.
+ * Checks a server of Redis, and logs a warning for settings that may lose data.
  * @param prefix first part of every key.
- * @param expected how many replicas must confirm writes, none by default; the number of shards of the queues, by default one.
- * @throws StartupFault when the user lacks a right, it is part of a cluster, or its version is too old.
+ * @param expected how many replicas must confirm writes, none by default; the number of shards of the queues, by default one;
+ *   whether REDIS_URL names a cluster.
+ * @throws StartupFault when the user lacks a right, it is part of a cluster that REDIS_URL does not name as such, or its
+ *   version is too old.
  */
 export async function checkRedis(
   redis: Redis,
   prefix: string,
   log: Log,
-  { durabilityReplicas = 0, queueShards = 1 } = {},
+  { durabilityReplicas = 0, queueShards = 1, isCluster = false } = {},
 ): Promise<void> {
-  await checkRights(redis, prefix, queueShards);
+  await checkRights(redis, prefix, queueShards, isCluster ? CLUSTER_COMMANDS : []);
   const info = await readInfo(redis);
-  if (info.get('cluster_enabled') === '1')
+  if (info.get('cluster_enabled') === '1' && !isCluster)
     throw new StartupFault(
-      'REDIS_URL names a node of a Redis Cluster, which is not supported yet: use one server (redis://) or sentinels (redis+sentinel://)',
+      'REDIS_URL names a node of a Redis Cluster: name the cluster, as in redis+cluster://host:6379,host:6379',
     );
   const version = info.get('redis_version') ?? '';
   if (Number.parseInt(version, 10) < OLDEST_MAJOR)
@@ -164,7 +171,12 @@ export async function checkRedis(
 }
 
 /** @throws StartupFault that lists the commands, keys and channels the user may not use, and the ACL rule that allows them. */
-async function checkRights(redis: Redis, prefix: string, shards: number): Promise<void> {
+async function checkRights(
+  redis: Redis,
+  prefix: string,
+  shards: number,
+  more: readonly string[],
+): Promise<void> {
   const suffix = `check:${randomBytes(6).toString('hex')}`;
   // A rule that allows the first and the last shard allows those in between, unless it names them one by one.
   const prefixes = [...new Set([queuePrefix(prefix, 0), queuePrefix(prefix, shards - 1)])];
@@ -172,7 +184,7 @@ async function checkRights(redis: Redis, prefix: string, shards: number): Promis
   const channel = `${prefix}:${suffix}`;
   const commands = [
     ...keys.flatMap((key) => KEY_COMMANDS.map((one) => ({ one, key }))),
-    ...OTHER_COMMANDS.map((one) => ({ one, key: '' })),
+    ...[...OTHER_COMMANDS, ...more].map((one) => ({ one, key: '' })),
   ].map(({ one, key }) => one.split(' ').map((word) => (word === 'K' ? key : word === 'C' ? channel : word)));
   const refused = new Set<string>();
   const refuse = (error: unknown, command: string, name: string) => {

@@ -3,7 +3,6 @@
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { DefaultQuotas } from '../api/access/admission.ts';
 import { ClientAddresses } from '../api/access/client-address.ts';
@@ -14,7 +13,7 @@ import { handleClientErrors } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config, MEMORY_HIGH_WATER } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
-import { shardConnections } from '../queues/shards.ts';
+import { queuePrefix } from '../queues/shards.ts';
 import { DEFAULT_STORAGE_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
@@ -24,12 +23,15 @@ import { confirmShards } from '../store/maintenance/queue-layout.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
-import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import { connect, connectNear, type Db, whenReady } from '../store/redis/connection.ts';
 import { confirmByReplicas } from '../store/redis/durability.ts';
+import { KeyConnections } from '../store/redis/key-connections.ts';
+import { replicatedKey } from '../store/redis/keys.ts';
 import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import { onLostServer, type RedisClient } from '../store/redis/servers.ts';
 import type { Topology } from '../store/redis/topology.ts';
 import { OpenConnections } from './open-connections.ts';
 import { PREFIX, VERSION } from './process.ts';
@@ -141,16 +143,18 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   );
   const outages = new OutageLog(log);
   const redis = outages.watch(connect(options.redis, 'request', outages.onError));
-  const subscriber = outages.watch(connect(options.redis, 'request', outages.onError));
-  // Notifications must come from the server that takes the writes: after a failover both connections move.
-  redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
+  // In a cluster each node gets the notifications of all nodes.
+  const subscriber = outages.watch(connectNear(prefix, options.redis, 'request', outages.onError));
+  // Notifications must come from a server that takes writes: after a failover both connections move.
+  onLostServer(redis, () => subscriber.status === 'ready' && subscriber.disconnect(true));
+  const queueConnections = new KeyConnections(options.redis, redis, 'request', outages);
   const writer = connectWriter(options, redis, outages);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { memoryHighWater = MEMORY_HIGH_WATER } = options;
   const memory = new MemoryWatch(redis, memoryHighWater / 100, logMemory(log));
   const queues = new Queues({
-    connectionOf: shardConnections(redis),
+    connectionOf: (shard) => queueConnections.to(queuePrefix(prefix, shard)),
     prefix,
     shards: options.queueShards,
     now: () => clock.now(),
@@ -174,6 +178,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   limitConnections(server, limits.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
   // Before it listens: a load balancer sends requests as soon as a connection succeeds.
   await Promise.all([redis, subscriber, ...(writer === null ? [] : [writer])].map(whenReady));
+  await queueConnections.ready();
   await clock.start();
   await memory.start();
   const heartbeat = new Heartbeat(db, { kind: 'web', version: VERSION, queueShards: queues.shards.length });
@@ -237,6 +242,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
       await queues.close();
       evidence.close();
       subscriber.disconnect();
+      queueConnections.close();
       writer?.disconnect();
       redis.disconnect();
     },
@@ -246,17 +252,19 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
 /** The connection for writes that replicas must confirm, if they must. */
 function connectWriter(
   { redis: topology, durabilityReplicas: least = 0, prefix = PREFIX, log }: WebOptions,
-  redis: Redis,
+  redis: RedisClient,
   outages: OutageLog,
-): Redis | null {
+): RedisClient | null {
   if (least === 0) return null;
-  const writer = outages.watch(connect(topology, 'request', outages.onError));
-  // Reads and writes must reach the same server.
-  redis.on('close', () => writer.status === 'ready' && writer.disconnect(true));
-  writer.on('close', () => redis.status === 'ready' && redis.disconnect(true));
+  const writer = outages.watch(connect(topology, 'request', outages.onError, { followsAsk: false }));
+  // Reads and writes must reach the same server. In a cluster, servers say themselves what they no longer have.
+  if (topology.kind !== 'cluster') {
+    redis.on('close', () => writer.status === 'ready' && writer.disconnect(true));
+    writer.on('close', () => redis.status === 'ready' && redis.disconnect(true));
+  }
   confirmByReplicas(redis, {
     writer,
-    key: `${prefix}:replicated`,
+    keyBeside: (key) => replicatedKey(prefix, key),
     least,
     onChange: ({ isConfirmed, ...fields }) =>
       isConfirmed

@@ -29,9 +29,12 @@ export async function startStatusServer(
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {
-    const reason = await whyNotWritable();
-    ctx.status = reason === null ? 200 : 503;
-    ctx.body = reason === null ? { status: 'ok' } : { status: 'unavailable', reason };
+    const refusal = await whyNotWritable();
+    ctx.status = refusal === null || refusal.isPartial ? 200 : 503;
+    ctx.body =
+      refusal === null
+        ? { status: 'ok' }
+        : { status: refusal.isPartial ? 'degraded' : 'unavailable', reason: refusal.reason };
   });
   router.get('/metrics', async (ctx) => {
     const { type, text } = await scrape();

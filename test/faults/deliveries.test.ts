@@ -1,9 +1,9 @@
 // Deliveries in every state, while Redis is killed, jobs are lost, and worker processes are killed or suspended: each
 // arrives, none is recorded twice, and no delivery has two requests at the same time.
+import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { retryJob } from '../../src/queues/new-jobs.ts';
 import { Queues } from '../../src/queues/queues.ts';
-import { shardConnections } from '../../src/queues/shards.ts';
 import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
@@ -38,7 +38,7 @@ beforeEach(async () => {
   stage = await openStage();
   db = stage.db;
   queues = new Queues({
-    connectionOf: shardConnections(db.redis),
+    connectionOf: () => db.redis as Redis,
     prefix: db.prefix,
     now: () => db.clock.now(),
   });

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
@@ -155,7 +155,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     await db.redis.xgroup('CREATE', outbox, 'relay', '0');
     await db.redis.xreadgroup('GROUP', 'relay', 'dead', 'COUNT', 10, 'STREAMS', outbox, '>');
     await confirm('+0');
-    const blocking = connect(readTopology(redis.url), 'patient', () => undefined);
+    const blocking = connectNear('', readTopology(redis.url), 'patient', () => undefined);
     await whenReady(blocking);
     const queues = openQueues(db);
     const relay = new Relay({

@@ -13,5 +13,5 @@ test('no acknowledged create is lost when another node becomes the primary', {
     limit: 115_000,
   });
   console.log(JSON.stringify(trial));
-  expect(trial).toMatchObject({ faults: [], acknowledged: 600, failovers: 3 });
+  expect(trial).toMatchObject({ faults: [], acknowledged: 600, steps: 3 });
 });

@@ -31,6 +31,7 @@ import {
   historyOf,
   offerTo,
   openTestDb,
+  type TestDb,
   taskOf,
   workThrough,
 } from '../support/db.ts';
@@ -83,7 +84,7 @@ const stateOf = async ({ org_id, bulk_action_id }: BulkAction): Promise<BulkActi
 const statusOf = async (org: string, id: string) => (await taskOf(db, org, id)).status;
 
 /** The store with its commits intercepted. */
-function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>): Db {
+function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>): TestDb {
   const redis = new Proxy(db.redis, {
     get(target, name) {
       const value = Reflect.get(target, name) as unknown;
@@ -96,7 +97,7 @@ function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>)
 }
 
 /** The store with `act` run before the commit of the given number, counted from 1. */
-function beforeCommit(number: number, act: () => Promise<unknown>): Db {
+function beforeCommit(number: number, act: () => Promise<unknown>): TestDb {
   let commits = 0;
   return committing(async (commitIt) => {
     commits += 1;

@@ -7,7 +7,7 @@ import { Retention } from '../../src/processors/retention.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { countSetAside, replayDead } from '../../src/store/maintenance/dead-entries.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import { Lease } from '../../src/store/redis/lease.ts';
 import { deadEntries, recordingLog, withLoggedUnreadables } from '../support/damaged-records.ts';
@@ -196,7 +196,7 @@ describe('a relay', () => {
   it('continues when none of its pending entries can be read', async () => {
     const db = ownStore();
     const queues = openQueues(db);
-    const blocking = connect(testTopology(), 'patient', () => undefined);
+    const blocking = connectNear('', testTopology(), 'patient', () => undefined);
     await whenReady(blocking);
     onTestFinished(() => blocking.disconnect());
     const org = freshOrg(db);
@@ -424,7 +424,7 @@ describe('retention', () => {
     onTestFinished(() => retention.close());
     // While it holds the lock, the lock expires and another process takes it.
     const { redis } = db;
-    const taken = connect(testTopology(), 'patient', () => undefined);
+    const taken = connectNear('', testTopology(), 'patient', () => undefined);
     await whenReady(taken);
     onTestFinished(() => taken.disconnect());
     const watch = async () => {

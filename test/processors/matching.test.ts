@@ -19,6 +19,7 @@ import {
   offerIdOf,
   offerTo,
   openTestDb,
+  type TestDb,
   taskOf,
 } from '../support/db.ts';
 import {
@@ -34,7 +35,7 @@ import {
 import { freshPrefix } from '../support/redis.ts';
 
 const shared = await openTestDb();
-const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const ownStore = (): TestDb => ({ ...shared, prefix: freshPrefix() });
 const SOON = { timeout: 15_000 };
 const emptied = (db: Db) => expect.poll(() => outboxLength(db), SOON).toBe(0);
 const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).then((one) => one.status);

@@ -6,7 +6,7 @@ import { Relay } from '../../src/processors/relay.ts';
 import { jobsOf } from '../../src/queues/outbox-jobs.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import {
   accept,
@@ -241,7 +241,7 @@ describe('a relay', () => {
 
   it('closes although Redis does not end its read', async () => {
     const db = ownStore();
-    const blocking = connect(testTopology(), 'patient', () => undefined);
+    const blocking = connectNear('', testTopology(), 'patient', () => undefined);
     await whenReady(blocking);
     onTestFinished(() => blocking.disconnect());
     // It blocks for good, as if Redis' clock had gone back.

@@ -21,6 +21,7 @@ import {
   historyOf,
   offerTo,
   openTestDb,
+  type TestDb,
   taskOf,
   workerOf,
   workThrough,
@@ -38,7 +39,7 @@ import { freshPrefix } from '../support/redis.ts';
 import { type InputChange, rfc3339 } from '../support/tasks.ts';
 
 const shared = await openTestDb();
-const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const ownStore = (): TestDb => ({ ...shared, prefix: freshPrefix() });
 const HOUR = 3600_000;
 
 const kinds = async (queues: ReturnType<typeof openQueues>) => {

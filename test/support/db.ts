@@ -1,5 +1,6 @@
 // A store with its own key prefix on the Redis of the suite, and helpers that write workers, pools and tasks to it and
 // inspect it, without the API.
+import type { Redis } from 'ioredis';
 import { afterAll } from 'vitest';
 import type { Command } from '../../src/state/tasks/command.ts';
 import type { HistoryEntry } from '../../src/state/tasks/event.ts';
@@ -10,7 +11,7 @@ import { changeTask, createTask } from '../../src/store/commands/change.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { commit } from '../../src/store/redis/commit.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { newId } from '../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { loadHistory, loadTask } from '../../src/store/tasks/tasks.ts';
@@ -19,9 +20,14 @@ import { loadWorker, workerWrites } from '../../src/store/workers/workers.ts';
 import { freshPrefix, testTopology } from './redis.ts';
 import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
 
+/** A store on one server. */
+export interface TestDb extends Db {
+  redis: Redis;
+}
+
 /** Opens a store with its own key prefix; called at the top level of a file or a `describe`. */
-export async function openTestDb(prefix = freshPrefix()): Promise<Db> {
-  const redis = connect(testTopology(), 'patient', (error) => console.error(error));
+export async function openTestDb(prefix = freshPrefix()): Promise<TestDb> {
+  const redis = connectNear(prefix, testTopology(), 'patient', (error) => console.error(error));
   await whenReady(redis);
   const clock = new RedisClock(redis);
   await clock.start();

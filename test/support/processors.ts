@@ -1,13 +1,15 @@
 // Starts the processors of a worker process, or single parts of them, on the Redis of the suite with the key prefix of a
 // test.
+
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import { afterAll, onTestFinished } from 'vitest';
 import { type ProcessorOptions, type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues } from '../../src/queues/queues.ts';
-import { queuePrefix, shardConnections } from '../../src/queues/shards.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { queuePrefix } from '../../src/queues/shards.ts';
+import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
@@ -65,7 +67,7 @@ export function openQueues(
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
   shards = 1,
 ): Queues {
-  const connectionOf = shardConnections(db.redis);
+  const connectionOf = () => db.redis as Redis;
   const queues = new Queues({ connectionOf, prefix: db.prefix, shards, now: () => db.clock.now() });
   atEnd(() => queues.close());
   return queues;
@@ -73,9 +75,17 @@ export function openQueues(
 
 /** Runs a relay without processors: it adds jobs that nothing runs. */
 export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000): Promise<Relay> {
-  const blocking = connect(testTopology(), 'patient', () => undefined);
+  const blocking = connectNear('', testTopology(), 'patient', () => undefined);
   await whenReady(blocking);
-  const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: ERRORS_ONLY, abandonedAfter });
+  const relay = new Relay({
+    db,
+    blocking,
+    partitions: PARTITIONS,
+    queues,
+    consumer: randomUUID(),
+    log: ERRORS_ONLY,
+    abandonedAfter,
+  });
   onTestFinished(async () => {
     // The relay blocks in a read of up to a second, which ends when its connection closes.
     const closed = relay.close();

@@ -28,13 +28,15 @@ export function addOpenRoutes(
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {
-    const reason = await whyNotWritable();
-    if (reason !== null) throw new ApiError('unavailable', reason, { headers: { 'Retry-After': '2' } });
+    const refusal = await whyNotWritable();
+    if (refusal !== null && !refusal.isPartial)
+      throw new ApiError('unavailable', refusal.reason, { headers: { 'Retry-After': '2' } });
     const processes = await processesAlive(db);
     // Without any worker process there is no gap between them; `biolayer doctor` and the metrics tell of that.
     const gaps = processes.some((one) => one.kind === 'worker') ? describeGaps(coverage(processes)) : null;
     // The process still serves requests: an operator must act, but no load balancer.
     const reasons = [
+      ...(refusal === null ? [] : [refusal.reason]),
       ...(db.clock.isFrozen ? ["Redis' clock has jumped: deadlines and expiries are paused"] : []),
       ...(memory.isHigh ? ["Redis' memory is above its high-water mark: creates are refused"] : []),
       ...(gaps === null ? [] : [`no worker process takes ${gaps}`]),
@@ -44,6 +46,7 @@ export function addOpenRoutes(
         ? { status: 'ok' }
         : {
             status: 'degraded',
+            ...(refusal !== null && { redis: 'partial' }),
             ...(db.clock.isFrozen && { clock: 'held' }),
             ...(memory.isHigh && { memory: 'high' }),
             ...(gaps !== null && { queues: 'not taken' }),

@@ -15,10 +15,18 @@ export interface Check {
   remedy: string | null;
 }
 
+/** A server of Redis. */
+interface Server {
+  /** Its address. */
+  name: string;
+  /** Fields of its INFO. */
+  info: ReadonlyMap<string, string>;
+}
+
 /** What a diagnosis is made from. */
 export interface Facts {
-  /** Fields of Redis' INFO. */
-  redis: ReadonlyMap<string, string>;
+  /** Redis, or the masters of a cluster. */
+  servers: readonly Server[];
   /** Whether creates are refused for lack of memory. */
   isMemoryHigh: boolean;
   /** Whether Redis' clock has jumped and the jump is not confirmed. */
@@ -43,10 +51,10 @@ const OUTBOX_WARNING = 10_000;
 /** Checks the facts; the order is that in which to act. */
 export function diagnose(facts: Facts): Check[] {
   return [
-    redisVersion(facts),
-    eviction(facts),
-    persistence(facts),
-    memory(facts),
+    ofServers('redis', facts, redisVersion),
+    ofServers('eviction', facts, eviction),
+    ofServers('persistence', facts, persistence),
+    ofServers('memory', facts, (info) => memory(info, facts)),
     clock(facts),
     workers(facts),
     queues(facts),
@@ -62,64 +70,71 @@ const ok = (detail: string): Found => ({ status: 'ok', detail, remedy: null });
 const warning = (detail: string, remedy: string): Found => ({ status: 'warning', detail, remedy });
 const fault = (detail: string, remedy: string): Found => ({ status: 'fault', detail, remedy });
 
-function redisVersion({ redis }: Facts): Check {
+/** Checks each server; what is found is what to act on first. */
+function ofServers(
+  name: string,
+  { servers }: Facts,
+  check: (info: ReadonlyMap<string, string>) => Found,
+): Check {
+  const found = [...servers]
+    .sort((one, other) => memoryShare(other.info) - memoryShare(one.info))
+    .map((server) => ({ server, result: check(server.info) }));
+  const severity = ({ result }: { result: Found }) => CHECK_STATUSES.indexOf(result.status);
+  const [worst] = found.sort((one, other) => severity(other) - severity(one));
+  if (worst === undefined) return { name, ...fault('no server answers', 'Start Redis.') };
+  const { server, result } = worst;
+  return { name, ...result, ...(servers.length > 1 && { detail: `${server.name}: ${result.detail}` }) };
+}
+
+function memoryShare(info: ReadonlyMap<string, string>): number {
+  return Number(info.get('used_memory')) / (Number(info.get('maxmemory')) || Number.POSITIVE_INFINITY);
+}
+
+function redisVersion(redis: ReadonlyMap<string, string>): Found {
   const version = redis.get('valkey_version') ?? redis.get('redis_version') ?? 'unknown';
   const isOld = Number.parseInt(redis.get('redis_version') ?? '', 10) < 7;
   const detail = `version ${version}`;
-  return { name: 'redis', ...(isOld ? fault(detail, 'Upgrade Redis to 7 or newer.') : ok(detail)) };
+  return isOld ? fault(detail, 'Upgrade Redis to 7 or newer.') : ok(detail);
 }
 
-function eviction({ redis }: Facts): Check {
+function eviction(redis: ReadonlyMap<string, string>): Found {
   const policy = redis.get('maxmemory_policy') ?? 'unknown';
-  const found =
-    policy === 'noeviction'
-      ? ok('nothing is evicted')
-      : fault(
-          `maxmemory-policy is ${policy}: tasks are dropped when memory is full`,
-          'Set maxmemory-policy noeviction.',
-        );
-  return { name: 'eviction', ...found };
+  return policy === 'noeviction'
+    ? ok('nothing is evicted')
+    : fault(
+        `maxmemory-policy is ${policy}: tasks are dropped when memory is full`,
+        'Set maxmemory-policy noeviction.',
+      );
 }
 
-function persistence({ redis }: Facts): Check {
-  const name = 'persistence';
+function persistence(redis: ReadonlyMap<string, string>): Found {
   if (redis.get('aof_enabled') === '0')
-    return {
-      name,
-      ...fault(
-        'there is no append-only file: a stop of Redis loses tasks',
-        'Set appendonly yes and appendfsync everysec.',
-      ),
-    };
+    return fault(
+      'there is no append-only file: a stop of Redis loses tasks',
+      'Set appendonly yes and appendfsync everysec.',
+    );
   const failed = ['aof_last_write_status', 'aof_last_bgrewrite_status'].filter(
     (field) => redis.get(field) === 'err',
   );
-  return {
-    name,
-    ...(failed.length === 0
-      ? ok('writes reach the append-only file')
-      : fault(
-          `Redis cannot write to its disk (${failed.join(', ')})`,
-          "Free space on the disk and see Redis' log.",
-        )),
-  };
+  return failed.length === 0
+    ? ok('writes reach the append-only file')
+    : fault(
+        `Redis cannot write to its disk (${failed.join(', ')})`,
+        "Free space on the disk and see Redis' log.",
+      );
 }
 
-function memory({ redis, isMemoryHigh }: Facts): Check {
-  const name = 'memory';
+function memory(redis: ReadonlyMap<string, string>, { isMemoryHigh }: Facts): Found {
   const [used, limit] = [Number(redis.get('used_memory')), Number(redis.get('maxmemory'))];
   if (limit === 0)
-    return {
-      name,
-      ...warning(
-        `${megabytes(used)} used, and no maxmemory`,
-        'Set maxmemory, so that creates are refused before the machine runs out of memory.',
-      ),
-    };
+    return warning(
+      `${megabytes(used)} used, and no maxmemory`,
+      'Set maxmemory, so that creates are refused before the machine runs out of memory.',
+    );
   const detail = `${megabytes(used)} of ${megabytes(limit)} used`;
   const remedy = 'Raise maxmemory, or shorten the retention of the largest orgs.';
-  if (isMemoryHigh) return { name, ...fault(`${detail}: creates are refused`, remedy) };
-  return { name, ...(used < limit * MEMORY_WARNING ? ok(detail) : warning(detail, remedy)) };
+  if (isMemoryHigh) return fault(`${detail}: creates are refused`, remedy);
+  return used < limit * MEMORY_WARNING ? ok(detail) : warning(detail, remedy);
 }
 
 function megabytes(bytes: number): string {

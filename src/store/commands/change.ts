@@ -9,13 +9,14 @@ import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
-import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
+import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
 import { confirmedRead } from '../redis/durability.ts';
 import { newId, newIdPair } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
+import { COMMAND_TIMEOUT } from '../redis/sending.ts';
 import { rememberValues } from '../stats/values.ts';
 import type { PackedEntry } from '../tasks/task-record.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
@@ -123,7 +124,11 @@ export async function createTask(
       return { ok: true, task };
     }
     const existing =
-      taskId === undefined ? null : await confirmedRead(db, (on) => loadTask(on, org_id, task.task_id));
+      taskId === undefined
+        ? null
+        : await confirmedRead(db, orgKeysOf(db.prefix, org_id).task(task.task_id), (on) =>
+            loadTask(on, org_id, task.task_id),
+          );
     if (existing !== null) return { ok: true, task: existing.task };
     if (pool !== null && (await loadPool(db, org_id, pool)) === null)
       return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };

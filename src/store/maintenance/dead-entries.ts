@@ -8,11 +8,11 @@
 //
 // Entries of a newer format version are not dead: they wait in a separate stream for a process that can read them.
 
-import type { Redis } from 'ioredis';
 import { shortened } from '../../state/text/text.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
+import type { RedisClient } from '../redis/servers.ts';
 
 /** Most dead entries of a partition, and most entries of a newer format version. */
 const MAX_DEAD = 10_000;
@@ -221,7 +221,10 @@ export async function discardDead(
 }
 
 /** Number of dead entries, and of entries of a newer format version, in all partitions. */
-export async function countSetAside(redis: Redis, prefix: string): Promise<{ dead: number; newer: number }> {
+export async function countSetAside(
+  redis: RedisClient,
+  prefix: string,
+): Promise<{ dead: number; newer: number }> {
   const counts = await Promise.all(
     PARTITIONS.map(async (partition) => {
       const keys = partitionKeys(prefix, partition);

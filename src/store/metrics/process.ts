@@ -1,13 +1,13 @@
 // Metrics that every kind of process has: what it is, and how often its connection was lost.
 
-import type { Redis } from 'ioredis';
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
+import type { RedisClient } from '../redis/servers.ts';
 
 /**
  * Adds the metrics of Node, the version, and the reconnections of `redis`.
  * @param version of the software
  */
-export function addProcessMetrics(registry: Registry, redis: Redis, version: string): void {
+export function addProcessMetrics(registry: Registry, redis: RedisClient, version: string): void {
   collectDefaultMetrics({ register: registry });
   new Gauge({
     name: 'biolayer_build_info',

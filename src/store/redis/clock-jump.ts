@@ -1,8 +1,8 @@
 // The record of a jump of Redis' clock. It informs processes that start later, and carries an operator's confirmation
 // to all processes.
 
-import type { Redis } from 'ioredis';
 import { readJsonShape, type Shape } from '../../state/text/forms.ts';
+import type { RedisClient } from './servers.ts';
 import { required } from './unreadable.ts';
 
 export interface ClockJump {
@@ -15,7 +15,7 @@ export interface ClockJump {
 }
 
 /** String: the jump, as JSON. */
-function clockJumpKey(prefix: string): string {
+export function clockJumpKey(prefix: string): string {
   return `${prefix}:clock`;
 }
 
@@ -27,13 +27,13 @@ const CONFIRMATION_KEPT = 60_000;
 const SHAPE: Shape<ClockJump> = { by: 'number', seen_at: 'number', confirmed: 'boolean' };
 
 /** The current jump; null when there is none. @throws UnreadableRecord */
-export async function loadJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
+export async function loadJump(redis: RedisClient, prefix: string): Promise<ClockJump | null> {
   const text = await redis.get(clockJumpKey(prefix));
   return text === null ? null : required(clockJumpKey(prefix), readJsonShape(text, SHAPE));
 }
 
 /** Records a jump for other processes. */
-export async function recordJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
+export async function recordJump(redis: RedisClient, prefix: string, jump: ClockJump): Promise<void> {
   await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', KEPT);
 }
 
@@ -41,7 +41,7 @@ export async function recordJump(redis: Redis, prefix: string, jump: ClockJump):
  * Confirms the current jump: from their next sample on, within ten seconds, all processes follow Redis' clock.
  * @returns the jump, or null when there was none to confirm.
  */
-export async function confirmJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
+export async function confirmJump(redis: RedisClient, prefix: string): Promise<ClockJump | null> {
   const jump = await loadJump(redis, prefix);
   if (jump === null || jump.confirmed) return null;
   const confirmed = { ...jump, confirmed: true };
@@ -52,6 +52,6 @@ export async function confirmJump(redis: Redis, prefix: string): Promise<ClockJu
 const REMOVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
 
 /** Removes the record of a jump that is over, unless there is another by now. */
-export async function removeJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
+export async function removeJump(redis: RedisClient, prefix: string, jump: ClockJump): Promise<void> {
   await redis.eval(REMOVE, 1, clockJumpKey(prefix), JSON.stringify(jump));
 }

@@ -7,10 +7,10 @@
 // time, or when Redis' clock has agreed with the monotonic clock for ten minutes.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
-import { type ClockJump, loadJump, recordJump, removeJump } from './clock-jump.ts';
+import { type ClockJump, clockJumpKey, loadJump, recordJump, removeJump } from './clock-jump.ts';
 import { type Clock, isUnavailable, whenReady } from './connection.ts';
 import { MAX_CLOCK_DIFFERENCE_MS } from './due.ts';
+import { type RedisClient, serverOf } from './servers.ts';
 
 /** A jump that has lasted this long is accepted as the new time, ms. */
 const CONFIRMED_AFTER_MS = 10 * 60_000;
@@ -43,8 +43,10 @@ export interface RedisClockOptions {
 }
 
 export class RedisClock implements Clock {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #prefix: string | null;
+  /** In a cluster, the server that has this key gives the time. */
+  readonly #key: string;
   readonly #onEvent: (event: ClockEvent) => void;
   /** The clock's time at a moment of `performance.now()`; null before the first sample. */
   #anchor: { time: number; moment: number } | null = null;
@@ -55,9 +57,10 @@ export class RedisClock implements Clock {
   #isStopped = false;
   #syncing: Promise<void> | null = null;
 
-  constructor(redis: Redis, { prefix, onEvent }: RedisClockOptions = {}) {
+  constructor(redis: RedisClient, { prefix, onEvent }: RedisClockOptions = {}) {
     this.#redis = redis;
     this.#prefix = prefix ?? null;
+    this.#key = clockJumpKey(prefix ?? 'clock');
     this.#onEvent = onEvent ?? (() => undefined);
   }
 
@@ -100,7 +103,9 @@ export class RedisClock implements Clock {
 
   async #sample(): Promise<Sample> {
     const before = performance.now();
-    const [seconds, micros] = await this.#redis.time();
+    const server = serverOf(this.#redis, this.#key);
+    if (server === null) throw new Error('Connection is closed.');
+    const [seconds, micros] = await server.time();
     const after = performance.now();
     const redis = Number(seconds) * 1000 + Number(micros) / 1000;
     return { redis, moment: (before + after) / 2, error: Math.max(2, after - before) };

@@ -2,11 +2,11 @@
 // atomic step. If one fails, nothing is written, and the caller loads the records and decides again. The script knows
 // keys and commands, but nothing about tasks.
 
-import type { Redis } from 'ioredis';
 import type { Clock } from './connection.ts';
 import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
 import { confirmed } from './durability.ts';
 import { defineScripts } from './scripts.ts';
+import type { RedisClient } from './servers.ts';
 
 /**
  * - `version`: the record (a hash) has this version in field `v`; 0: it must not exist. With `incarnation`, field `i`
@@ -150,7 +150,7 @@ const withScript = defineScripts<{
  * @throws UnconfirmedError when not all replicas have the writes in time, if they must.
  * @throws the client's error in an outage, or when Redis refuses the write (for instance at its memory limit).
  */
-export async function commit(redis: Redis, { guards, writes }: Change): Promise<boolean> {
+export async function commit(redis: RedisClient, { guards, writes }: Change): Promise<boolean> {
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   // One command checks all keys that must be absent.
@@ -219,6 +219,7 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
   }
   const answer = await confirmed(
     redis,
+    keys[0] ?? '',
     (on) => withScript(on).biolayerCommit([keys.length, ...keys, ...args]),
     (result) => result === 1,
   );

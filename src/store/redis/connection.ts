@@ -4,6 +4,10 @@
 
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import type { Task } from '../../state/tasks/task.ts';
+import { patientCluster, probeCluster, RequestCluster } from './cluster.ts';
+import { batchCommands, limitTime } from './sending.ts';
+import type { RedisClient } from './servers.ts';
+import { nodeOptions, slotConnector } from './slot-connector.ts';
 import type { Topology } from './topology.ts';
 
 /** The time that all processes use; see `clock.ts`. */
@@ -20,7 +24,7 @@ export interface Clock {
 
 /** What every function of the store needs: the connection, the key prefix and the clock. */
 export interface Db {
-  redis: Redis;
+  redis: RedisClient;
   /** First part of every key. */
   prefix: string;
   clock: Clock;
@@ -30,87 +34,66 @@ export interface Db {
   onTaskChanged?: (before: Task | null, task: Task) => void;
 }
 
-/** A command of a request connection times out after this, ms. */
-export const COMMAND_TIMEOUT = 1500;
-
-type Sent = Parameters<Redis['sendCommand']>;
-
-/**
- * A client that sends all commands of one turn of the event loop in one write to the socket; a write for each command costs
- * a busy process a tenth of its time. So concurrent commands share a round trip without a `pipeline()`, whose objects and
- * replies ioredis keeps in memory until the next full garbage collection.
- */
-class BatchingRedis extends Redis {
-  override sendCommand(...[command, stream]: Sent): unknown {
-    const socket = this.stream;
-    // Before the connection is ready, its socket may be missing or about to be replaced.
-    if (this.status === 'ready' && socket.writableCorked === 0) {
-      socket.cork();
-      setImmediate(() => socket.uncork());
-    }
-    return super.sendCommand(command, stream);
-  }
-}
-
-/**
- * A client that rejects a command after `COMMAND_TIMEOUT`, but only after this process has read the replies that have
- * arrived: when the event loop was blocked, timers run before sockets are read, and ioredis' own `commandTimeout` would
- * reject commands that Redis has answered in time.
- */
-class RequestRedis extends BatchingRedis {
-  /** Commands of this turn of the event loop, and how many of them are not settled. */
-  #turn: { commands: Sent[0][]; open: number; settled(): void } | null = null;
-
-  override sendCommand(...[command, stream]: Sent): unknown {
-    this.#turn ??= this.#begin();
-    this.#turn.commands.push(command);
-    this.#turn.open += 1;
-    command.promise.then(this.#turn.settled, this.#turn.settled);
-    return super.sendCommand(command, stream);
-  }
-
-  /** One timer for all commands of a turn. */
-  #begin() {
-    const giveUp = () => {
-      for (const command of turn.commands)
-        if (!command.isResolved) command.reject(new Error('Command timed out'));
-    };
-    let timer: NodeJS.Timeout | undefined;
-    const turn = {
-      commands: [] as Sent[0][],
-      open: 0,
-      settled() {
-        turn.open -= 1;
-        if (turn.open === 0) clearTimeout(timer);
-      },
-    };
-    // The timer starts when the commands are sent, at the end of this turn.
-    setImmediate(() => {
-      this.#turn = null;
-      if (turn.open > 0) timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
-    });
-    return turn;
-  }
-}
-
-type Kind = 'request' | 'patient' | 'probe';
+/** How commands behave in an outage; see `connect`. */
+export type Kind = 'request' | 'patient' | 'probe';
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
+/** How a connection to a cluster differs. */
+export interface ClusterUse {
+  /** Whether commands follow their key while its slot moves; see `RequestCluster`. */
+  followsAsk?: boolean;
+}
+
 /**
- * Opens a connection.
+ * Opens a connection for commands that neither block nor subscribe.
  * @param kind `request`: commands reject in an outage; `patient`: they wait, as BullMQ's workers need; `probe`: neither
  *   connecting nor a command is tried again.
  * @param onError called with connection errors; each reconnect attempt may emit one.
  */
-export function connect(topology: Topology, kind: Kind, onError: (error: Error) => void): Redis {
-  const Client = CLIENTS[kind];
-  const options: Options = { ...serverOptions(topology), ...behaviour(kind) };
-  const redis = topology.kind === 'single' ? new Client(topology.url, options) : new Client(options);
+export function connect(
+  topology: Topology,
+  kind: Kind,
+  onError: (error: Error) => void,
+  { followsAsk = true }: ClusterUse = {},
+): RedisClient {
+  if (topology.kind !== 'cluster') return connectServer(topology, kind, onError);
+  const node = {
+    connectTimeout: kind === 'request' ? CONNECT_LIMIT : ANSWER_LIMIT,
+    socketTimeout: SILENCE_LIMIT,
+  };
+  const cluster =
+    kind === 'request'
+      ? new RequestCluster(topology, pauseBefore, node, followsAsk)
+      : kind === 'patient'
+        ? patientCluster(topology, pauseBefore, node)
+        : probeCluster(topology, { connectTimeout: ANSWER_LIMIT, commandTimeout: ANSWER_LIMIT });
+  cluster.on('error', onError);
+  cluster.on('node error', onError);
+  return cluster;
+}
+
+/**
+ * Opens a connection of its own to the server that has a key, for commands that block, for subscriptions, and for BullMQ.
+ * In a cluster it follows the slot of the key, and commands with keys of other slots are refused.
+ * @param kind, onError like those of `connect`.
+ */
+export function connectNear(
+  key: string,
+  topology: Topology,
+  kind: Kind,
+  onError: (error: Error) => void,
+): Redis {
+  return connectServer(topology, kind, onError, key);
+}
+
+function connectServer(topology: Topology, kind: Kind, onError: (error: Error) => void, key = ''): Redis {
+  const options: Options = { ...serverOptions(topology, key), ...behaviour(kind) };
+  const redis = topology.kind === 'single' ? new Redis(topology.url, options) : new Redis(options);
+  if (kind !== 'probe') batchCommands(redis);
+  if (kind === 'request') limitTime(redis);
   redis.on('error', onError);
   return redis;
 }
-
-const CLIENTS: Record<Kind, typeof Redis> = { request: RequestRedis, patient: BatchingRedis, probe: Redis };
 
 function behaviour(kind: Kind): Options {
   if (kind === 'probe')
@@ -128,7 +111,7 @@ function behaviour(kind: Kind): Options {
     connectTimeout: ANSWER_LIMIT,
     retryStrategy: pauseBefore,
     sentinelRetryStrategy: pauseBefore,
-    reconnectOnError: reconnectOnReadOnly(),
+    reconnectOnError: reconnectOnRefusal(kind),
   };
   return kind === 'request'
     ? // Never sent twice: if a commit succeeded and its reply was lost, the repeat would fail on its own guard.
@@ -139,8 +122,10 @@ function behaviour(kind: Kind): Options {
 
 /** Time limit of a connection attempt, of a sentinel's answer, and of a probe's command, ms. */
 const ANSWER_LIMIT = 2000;
+/** The same for a connection attempt to a node of a cluster on which commands wait: less than their own time limit, ms. */
+const CONNECT_LIMIT = 1000;
 /**
- * Behind sentinels, a connection that owes an answer and is silent for this long is closed, ms: another server may have
+ * Behind sentinels and in a cluster, a connection that owes an answer and is silent for this long is closed, ms: another server may have
  * become the primary. Longer than any command blocks.
  */
 const SILENCE_LIMIT = 15_000;
@@ -152,9 +137,15 @@ function pauseBefore(attempt: number): number {
 }
 
 /** Which server to connect to, with which credentials; a URL of one server is read by ioredis. */
-function serverOptions(topology: Topology): Options {
+function serverOptions(topology: Topology, key: string): Options {
   const tls = topology.tls && { ...topology.tls };
   if (topology.kind === 'single') return tls === undefined ? {} : { tls };
+  if (topology.kind === 'cluster')
+    return {
+      ...nodeOptions(topology),
+      Connector: slotConnector(topology, key, pauseBefore),
+      socketTimeout: SILENCE_LIMIT,
+    };
   const { name, sentinels, db, username, password, sentinelUsername, sentinelPassword } = topology;
   return {
     Connector: FailoverConnector,
@@ -197,14 +188,16 @@ class FailoverConnector extends SentinelConnector {
 const RECONNECT_EVERY = 1000;
 
 /**
- * Reconnects after a failover has made the server a replica: a new connection reaches the new primary behind the same
- * name. The refused command is not sent again.
+ * Reconnects after a failover has made the server a replica, or the slot has moved: a new connection reaches the new
+ * primary. A refused command is not sent again, unless the connection is patient and the command belongs to another
+ * server.
  */
-function reconnectOnReadOnly(): (error: Error) => boolean {
+function reconnectOnRefusal(kind: Kind): (error: Error) => boolean | 2 {
   let reconnectedAt = Number.NEGATIVE_INFINITY;
   return (error) => {
     const refusal = refusalOf(error);
-    if (refusal !== 'READONLY' && refusal !== 'UNBLOCKED') return false;
+    if (refusal === 'MOVED' && kind === 'patient') return 2;
+    if (refusal !== 'READONLY' && refusal !== 'UNBLOCKED' && refusal !== 'MOVED') return false;
     const now = performance.now();
     if (now - reconnectedAt < RECONNECT_EVERY) return false;
     reconnectedAt = now;
@@ -213,7 +206,7 @@ function reconnectOnReadOnly(): (error: Error) => boolean {
 }
 
 /** Resolves when the connection can take commands. */
-export async function whenReady(redis: Redis): Promise<void> {
+export async function whenReady(redis: RedisClient): Promise<void> {
   if (redis.status === 'ready') return;
   if (redis.status === 'wait') {
     // A first refused connection is retried like any later one.
@@ -223,9 +216,9 @@ export async function whenReady(redis: Redis): Promise<void> {
 }
 
 const REFUSALS =
-  /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY|UNBLOCKED)\b/;
+  /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
-  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
+  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|None of startup nodes is available|Failed to refresh slots cache|Too many Cluster redirections|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 /** The code of an error with which Redis refuses a command temporarily; null for other errors. */
 export function refusalOf(error: unknown): string | null {

@@ -6,6 +6,7 @@
 
 import type { Redis } from 'ioredis';
 import type { Db } from './connection.ts';
+import { type RedisClient, serverOf } from './servers.ts';
 
 /** Longest wait for the replicas, ms: less than the time limit of a command. */
 const WAIT_LIMIT = 1000;
@@ -18,49 +19,91 @@ export class UnconfirmedError extends Error {
 }
 
 export interface ReplicaOptions {
-  /** A connection for these writes alone, to the same servers. */
-  writer: Redis;
-  /** A key that is written before each WAIT, so that it counts for what others wrote before, too. */
-  key: string;
+  /** A connection for these writes alone, to the same servers; to a cluster, one that does not follow ASK. */
+  writer: RedisClient;
+  /** A key in the slot of another, which is written before each WAIT, so that it counts for what others wrote before, too. */
+  keyBeside: (key: string) => string;
   /** So many replicas must have a write, and all that are connected. */
   least: number;
-  /** Called when writes are no longer confirmed, and when they are again. */
+  /** Called when a server's writes are no longer confirmed, and when they are again. */
   onChange?: (state: { isConfirmed: boolean; acknowledged: number; needed: number }) => void;
 }
 
-const confirmations = new WeakMap<Redis, Confirmations>();
+const confirmations = new WeakMap<RedisClient, Confirmations>();
 
 /** From now on, commits that are given to this connection are confirmed by replicas. */
-export function confirmByReplicas(redis: Redis, options: ReplicaOptions): void {
+export function confirmByReplicas(redis: RedisClient, options: ReplicaOptions): void {
   confirmations.set(redis, new Confirmations(options));
 }
 
 /**
  * Runs a write, or a read of what may have been written only now, and waits until all replicas have what it wrote or
  * read, if that was asked for the connection.
+ * @param key one that it reads or writes.
  * @param run runs it on the connection that it is given.
  * @param isNeeded whether its result must be confirmed.
  * @throws UnconfirmedError
  */
 export function confirmed<T>(
-  redis: Redis,
-  run: (redis: Redis) => Promise<T>,
+  redis: RedisClient,
+  key: string,
+  run: (redis: RedisClient) => Promise<T>,
   isNeeded: (result: T) => boolean,
 ): Promise<T> {
   const known = confirmations.get(redis);
-  return known === undefined ? run(redis) : known.run(run, isNeeded);
+  return known === undefined ? run(redis) : known.run(key, run, isNeeded);
 }
 
 /** The same for a read of the store. */
-export function confirmedRead<T>(db: Db, read: (db: Db) => Promise<T>): Promise<T> {
+export function confirmedRead<T>(db: Db, key: string, read: (db: Db) => Promise<T>): Promise<T> {
   return confirmed(
     db.redis,
+    key,
     (redis) => read({ ...db, redis }),
     (found) => found !== null,
   );
 }
 
+/** The confirmations of all servers behind a connection. */
 class Confirmations {
+  readonly #options: ReplicaOptions;
+  readonly #servers = new WeakMap<Redis, ServerConfirmations>();
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+  }
+
+  async run<T>(
+    key: string,
+    run: (redis: RedisClient) => Promise<T>,
+    isNeeded: (result: T) => boolean,
+  ): Promise<T> {
+    const { writer } = this.#options;
+    const server = serverOf(writer, key);
+    const confirmations = server === null ? null : this.#of(server);
+    const connection = confirmations?.connection;
+    const result = await run(writer);
+    if (isNeeded(result)) {
+      // When the slot of the key has moved meanwhile, nobody knows which server has carried it out.
+      if (connection === undefined || serverOf(writer, key) !== server) throw new UnconfirmedError();
+      // After the reply, because ioredis sends a script again that the server did not know.
+      await confirmations?.confirm(connection, this.#options.keyBeside(key));
+    }
+    return result;
+  }
+
+  #of(server: Redis): ServerConfirmations {
+    const known = this.#servers.get(server);
+    if (known !== undefined) return known;
+    const made = new ServerConfirmations(server, this.#options);
+    this.#servers.set(server, made);
+    return made;
+  }
+}
+
+/** The confirmations of one server, or master of a cluster. */
+class ServerConfirmations {
+  readonly #server: Redis;
   readonly #options: ReplicaOptions;
   /** Connections so far: what one has written, another cannot confirm. */
   #connection = 0;
@@ -71,32 +114,33 @@ class Confirmations {
   #online = 0;
   #isConfirmed = true;
 
-  constructor(options: ReplicaOptions) {
+  constructor(server: Redis, options: ReplicaOptions) {
+    this.#server = server;
     this.#options = options;
-    options.writer.on('close', () => {
+    server.on('close', () => {
       this.#connection += 1;
     });
   }
 
-  async run<T>(run: (redis: Redis) => Promise<T>, isNeeded: (result: T) => boolean): Promise<T> {
-    const connection = this.#connection;
-    const result = await run(this.#options.writer);
-    if (isNeeded(result)) {
-      this.#requireSame(connection);
-      // After the reply, because ioredis sends a script again that the server did not know.
-      this.#next ??= this.#confirm();
-      await this.#next;
-    }
-    return result;
+  /** The connection that is open, or was open last. */
+  get connection(): number {
+    return this.#connection;
   }
 
-  async #confirm(): Promise<void> {
+  /** Resolves when all replicas have what was written on this connection. @param key of the server, to be written */
+  async confirm(connection: number, key: string): Promise<void> {
+    this.#requireSame(connection);
+    this.#next ??= this.#confirmNext(key);
+    await this.#next;
+  }
+
+  async #confirmNext(key: string): Promise<void> {
     const connection = this.#connection;
     await (this.#current ?? new Promise((resolve) => setImmediate(resolve)));
     // A commit that comes from now on is confirmed by the next WAIT.
     this.#next = null;
     this.#requireSame(connection);
-    const waiting = this.#wait();
+    const waiting = this.#wait(key);
     const current = waiting.catch(() => undefined);
     this.#current = current;
     try {
@@ -110,13 +154,14 @@ class Confirmations {
     if (connection !== this.#connection) throw new UnconfirmedError();
   }
 
-  async #wait(): Promise<void> {
-    const { writer, key, least } = this.#options;
+  async #wait(key: string): Promise<void> {
+    const { least } = this.#options;
+    const server = this.#server;
     for (let needed = Math.max(least, this.#online); ; ) {
       const [, acknowledged, info] = await Promise.all([
-        writer.set(key, '1'),
-        writer.wait(needed, WAIT_LIMIT),
-        writer.info('replication'),
+        server.set(key, '1'),
+        server.wait(needed, WAIT_LIMIT),
+        server.info('replication'),
       ]);
       this.#online = info.split('state=online').length - 1;
       const isEnough = acknowledged >= Math.max(least, this.#online);

@@ -70,6 +70,7 @@ export async function claimKey(
   const claim: Claim = { key, text, fingerprint, counter: responseCounter(db, orgId) };
   const there = await confirmed(
     db.redis,
+    key,
     (redis) => redis.set(key, text, 'PX', CLAIM_MS, 'NX', 'GET'),
     (found) => found !== null,
   ).catch((error) => {

@@ -67,6 +67,8 @@ export function partitionKeys(prefix: string, partition: string) {
     retain: `${base}:retain`,
     /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
     orphanedFiles: `${base}:orphaned-files`,
+    /** Never exists: what a check whether Redis takes writes would write. */
+    writable: `${base}:writable`,
     /** List: samples of the numbers that are not yet added to the tallies; see `store/stats/sample-log.ts`. */
     statsLog: `${base}:stats-log`,
     /** Hash: `v`, how often samples were added to the tallies. */
@@ -84,6 +86,12 @@ export function partitionKeys(prefix: string, partition: string) {
      */
     attempts: (name: string) => `${base}:sign-in-attempts:${name}`,
   };
+}
+
+/** String: written before replicas are waited for that are to have another key, whose slot it shares. */
+export function replicatedKey(prefix: string, key: string): string {
+  const [, tag = key] = /\{([^}]+)\}/.exec(key) ?? [];
+  return `${prefix}:{${tag}}:replicated`;
 }
 
 export type OrgKeys = ReturnType<typeof orgKeys>;

@@ -2,8 +2,8 @@
 // it, so a process whose lease has expired cannot end the lease of another.
 
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { defineScripts } from './scripts.ts';
+import type { RedisClient } from './servers.ts';
 
 const RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0";
 const RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
@@ -17,18 +17,18 @@ const withScripts = defineScripts<{
 });
 
 export class Lease {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #key: string;
   readonly #token: string;
 
-  private constructor(redis: Redis, key: string, token: string) {
+  private constructor(redis: RedisClient, key: string, token: string) {
     this.#redis = redis;
     this.#key = key;
     this.#token = token;
   }
 
   /** Acquires the lock `key` for `ms`; null while another holder has it. */
-  static async take(redis: Redis, key: string, ms: number): Promise<Lease | null> {
+  static async take(redis: RedisClient, key: string, ms: number): Promise<Lease | null> {
     const token = randomUUID();
     const isTaken = (await redis.set(key, token, 'PX', ms, 'NX')) === 'OK';
     return isTaken ? new Lease(redis, key, token) : null;

@@ -3,6 +3,7 @@
 
 import type { Redis } from 'ioredis';
 import { readInfo } from './info.ts';
+import { type RedisClient, serversOf } from './servers.ts';
 
 /** Pause between two samples, ms. At the highest rate of creates, Redis grows by a few MB in that time. */
 const SAMPLE_EVERY_MS = 500;
@@ -23,10 +24,20 @@ export interface MemoryEvent extends MemorySample {
 }
 
 /** Used and available memory. @throws the client's error in an outage */
-async function sampleMemory(redis: Redis): Promise<MemorySample> {
-  const info = await readInfo(redis, 'memory');
+async function sampleMemory(server: Redis): Promise<MemorySample> {
+  const info = await readInfo(server, 'memory');
   const limit = Number(info.get('maxmemory'));
   return { used: Number(info.get('used_memory')), limit: limit === 0 ? null : limit };
+}
+
+/** The server with the least room, of those that answer. @throws the client's error when none does */
+async function sampleFullest(redis: RedisClient): Promise<MemorySample> {
+  const samples = await Promise.allSettled(serversOf(redis).map(sampleMemory));
+  const known = samples.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const shareOf = ({ used, limit }: MemorySample) => (limit === null ? 0 : used / limit);
+  const [fullest] = known.sort((one, other) => shareOf(other) - shareOf(one) || other.used - one.used);
+  if (fullest === undefined) throw new Error('no server answers');
+  return fullest;
 }
 
 /** Whether the memory is above the mark now. @param wasHigh whether it was at the sample before */
@@ -34,9 +45,9 @@ function isAbove({ used, limit }: MemorySample, highWater: number, wasHigh: bool
   return limit !== null && used >= limit * (wasHigh ? highWater - RECOVERY : highWater);
 }
 
-/** Samples the memory of Redis twice a second, from `start` to `stop`. */
+/** Samples the memory of Redis twice a second, in a cluster that of its fullest master, from `start` to `stop`. */
 export class MemoryWatch {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #highWater: number;
   readonly #onChange: (event: MemoryEvent) => void;
   #timer: NodeJS.Timeout | null = null;
@@ -45,7 +56,7 @@ export class MemoryWatch {
   #last: MemorySample | null = null;
 
   /** @param highWater share of `maxmemory`, 0 to 1 */
-  constructor(redis: Redis, highWater: number, onChange: (event: MemoryEvent) => void) {
+  constructor(redis: RedisClient, highWater: number, onChange: (event: MemoryEvent) => void) {
     this.#redis = redis;
     this.#highWater = highWater;
     this.#onChange = onChange;
@@ -75,7 +86,7 @@ export class MemoryWatch {
 
   async #sample(): Promise<void> {
     // In an outage the last sample stays: every request that needs Redis fails anyway.
-    const sample = await sampleMemory(this.#redis).catch(() => null);
+    const sample = await sampleFullest(this.#redis).catch(() => null);
     if (sample === null) return;
     this.#last = sample;
     const isHigh = isAbove(sample, this.#highWater, this.#isHigh);

@@ -1,10 +1,11 @@
 // Logs outages of Redis: one line when it becomes unavailable, one a minute while it stays so, one when it is back.
 // Connections retry several times a second, and each retry emits an error.
 
-import type { Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { isUnavailable } from './connection.ts';
 import type { Log as FullLog } from './log.ts';
+import type { RedisClient } from './servers.ts';
 
 type Log = Pick<FullLog, 'info' | 'warn'>;
 
@@ -31,15 +32,19 @@ export class OutageLog {
   };
 
   /** Logs when the connection is ready again after an outage. @returns the connection */
-  watch<T extends Redis>(redis: T): T {
-    redis.on('ready', () => {
-      if (!this.#isAway) return;
-      this.#isAway = false;
-      this.#recent.clear();
-      this.#log.info({}, 'Redis is available again');
-    });
+  watch<T extends RedisClient>(redis: T): T {
+    redis.on('ready', this.#onReady);
+    // A cluster stays connected while one of its nodes is away.
+    if (redis instanceof Cluster) redis.on('+node', (node: Redis) => node.on('ready', this.#onReady));
     return redis;
   }
+
+  readonly #onReady = (): void => {
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#recent.clear();
+    this.#log.info({}, 'Redis is available again');
+  };
 
   #isDue(text: string): boolean {
     if (this.#recent.has(text)) return false;

@@ -3,9 +3,9 @@
 // Existing libraries count in windows, allow twice the quota around a window boundary, and cost a command per request;
 // here a process takes tokens in batches.
 
-import type { Redis } from 'ioredis';
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
 import { defineScripts } from './scripts.ts';
+import type { RedisClient } from './servers.ts';
 
 /** State of a bucket after a draw. */
 export interface BucketView {
@@ -64,7 +64,7 @@ const withScript = defineScripts<{
  * @throws the client's error in an outage.
  */
 export async function draw(
-  redis: Redis,
+  redis: RedisClient,
   buckets: readonly { key: string; quota: Quota }[],
   wanted: number,
 ): Promise<Draw> {

@@ -1,6 +1,6 @@
 // Reads a sorted set by score, page by page, while members are removed from it and added to it.
 
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './servers.ts';
 
 export type Scored = readonly [member: string, score: number];
 
@@ -9,7 +9,7 @@ export type Scored = readonly [member: string, score: number];
  * @param size most members of a page
  */
 export async function* pagesByScore(
-  redis: Redis,
+  redis: RedisClient,
   key: string,
   { from, until, size }: { from: number; until: number; size: number },
 ): AsyncGenerator<readonly Scored[]> {

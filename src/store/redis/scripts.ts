@@ -1,7 +1,7 @@
 // Lua scripts as commands of a connection. They are defined once per connection, when first needed. ioredis then sends
 // only the digest of a script, and its text again only to a Redis that does not know it.
 
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './servers.ts';
 
 /** A script and the number of its keys; without it, the number is the first argument of each call. */
 interface Script {
@@ -16,13 +16,13 @@ interface Script {
  */
 export function defineScripts<Commands>(
   scripts: Readonly<Record<string, Script>>,
-): (redis: Redis) => Commands {
-  const prepared = new WeakSet<Redis>();
+): (redis: RedisClient) => Commands {
+  const prepared = new WeakSet<RedisClient>();
   return (redis) => {
     if (!prepared.has(redis)) {
       for (const [name, script] of Object.entries(scripts)) redis.defineCommand(name, script);
       prepared.add(redis);
     }
-    return redis as Redis & Commands;
+    return redis as RedisClient & Commands;
   };
 }

@@ -10,7 +10,7 @@ import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
 import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
-import { connect, type Db, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, type Db, whenReady } from '../../../src/store/redis/connection.ts';
 import { MAX_EXAMINED, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
@@ -24,7 +24,7 @@ const SOON = { timeout: 15_000 };
 
 /** The store on a connection that counts its commands. */
 async function counted(): Promise<{ db: Db; count: () => number; close: () => void }> {
-  const redis = connect(testTopology(), 'patient', () => undefined);
+  const redis = connectNear('', testTopology(), 'patient', () => undefined);
   await whenReady(redis);
   let commands = 0;
   const send = redis.sendCommand.bind(redis);
@@ -132,8 +132,8 @@ describe('over HTTP', () => {
     await Promise.all(Array.from({ length: 400 }, () => addTask(web, org.org_id)));
     const { redis } = api.web.db;
     let commands = 0;
-    const send = redis.sendCommand.bind(redis);
-    redis.sendCommand = (...args) => {
+    const send = redis.sendCommand.bind(redis) as (...args: unknown[]) => unknown;
+    redis.sendCommand = (...args: unknown[]) => {
       commands += 1;
       return send(...args);
     };
@@ -171,7 +171,7 @@ describe('a page of a list', () => {
 describe('streams that catch up with the feed', () => {
   it('share one read', async () => {
     const watched = await counted();
-    const subscriber = connect(testTopology(), 'patient', () => undefined);
+    const subscriber = connectNear('', testTopology(), 'patient', () => undefined);
     const org = freshOrg(db);
     await Promise.all(Array.from({ length: 150 }, () => addTask(db, org)));
     const tails = new FeedTails(watched.db, new Changes(subscriber, db.prefix));

@@ -5,7 +5,7 @@ import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { QUOTAS } from '../../../src/config.ts';
 import { newCredential } from '../../../src/store/identity/credential-text.ts';
-import { COMMAND_TIMEOUT } from '../../../src/store/redis/connection.ts';
+import { COMMAND_TIMEOUT } from '../../../src/store/redis/sending.ts';
 import {
   type Answer,
   type Client,

@@ -1,9 +1,11 @@
 // Actions on the queue board: retrying and removing jobs, which the audit log records. Jobs are made to fail in a queue that
 // no processor reads.
+
 import { Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Queues } from '../../../src/queues/queues.ts';
-import { queuePrefix, shardConnections } from '../../../src/queues/shards.ts';
+import { queuePrefix } from '../../../src/queues/shards.ts';
 import { createOrg, freshName, type Org, startApi, type TestApi } from '../../support/api.ts';
 
 let api: TestApi;
@@ -12,7 +14,7 @@ let orgs: Org[];
 
 beforeAll(async () => {
   api = await startApi({ web: { boardActions: true } });
-  queues = new Queues({ connectionOf: shardConnections(api.redis), prefix: api.prefix, now: Date.now });
+  queues = new Queues({ connectionOf: () => api.redis as Redis, prefix: api.prefix, now: Date.now });
   orgs = [await createOrg(api), await createOrg(api)];
 });
 
@@ -152,7 +154,7 @@ describe('actions on the board', () => {
 test('groups the queues by shard where there are several, and acts on the right one', async () => {
   const sharded = await startApi({ web: { boardActions: true, queueShards: 2 } });
   const own = new Queues({
-    connectionOf: shardConnections(sharded.redis),
+    connectionOf: () => sharded.redis,
     prefix: sharded.prefix,
     shards: 2,
     now: Date.now,

@@ -1,7 +1,7 @@
 // `/metrics` of the web process.
+import type { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { Queues } from '../../../src/queues/queues.ts';
-import { shardConnections } from '../../../src/queues/shards.ts';
 import { VERSION } from '../../../src/runtime/process.ts';
 import { partitionKeys } from '../../../src/store/redis/keys.ts';
 import { createOrg, startApi } from '../../support/api.ts';
@@ -27,7 +27,7 @@ test('shows for how long entries, jobs and tasks wait', async () => {
   await client.post('/v1/tasks', taskBody());
   const { db } = api.web;
   const queues = new Queues({
-    connectionOf: shardConnections(db.redis),
+    connectionOf: () => db.redis as Redis,
     prefix: api.prefix,
     now: () => db.clock.now() - 60_000,
   });

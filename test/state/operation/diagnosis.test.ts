@@ -21,7 +21,7 @@ const PROCESSES = ['web', 'worker', 'worker'].map((kind) => ({ kind, version: '1
 
 function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis?: object } = {}): Facts {
   return {
-    redis: new Map(Object.entries({ ...REDIS, ...redis })),
+    servers: [{ name: 'a:6379', info: new Map(Object.entries({ ...REDIS, ...redis })) }],
     isMemoryHigh: false,
     isClockHeld: false,
     processes: PROCESSES,
@@ -41,6 +41,15 @@ describe('a diagnosis', () => {
     expect(checks.map((one) => one.status)).toEqual(checks.map(() => 'ok'));
     expect(checks.every((one) => one.remedy === null && one.detail.length > 5)).toBe(true);
     expect(checks.find((one) => one.name === 'memory')?.detail).toBe('100 MiB of 1000 MiB used');
+  });
+
+  it('names the node of a cluster that has a fault', () => {
+    const [server] = factsWith().servers;
+    const old = new Map(Object.entries({ ...REDIS, redis_version: '6.2.14' }));
+    const servers = [...(server ? [server] : []), { name: 'b:6379', info: old }];
+    expect(notOk({ ...factsWith(), servers })).toMatchObject([
+      { name: 'redis', detail: 'b:6379: version 6.2.14' },
+    ]);
   });
 
   it.each([

@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
-import { connect, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
 import { readTopology } from '../../../src/store/redis/topology.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
 import { testRedisUrl } from '../../support/redis.ts';
@@ -25,7 +25,7 @@ const withOwnRedis = () => {
 };
 const open: Redis[] = [];
 const connected = async (manner: 'request' | 'patient', url = own.url): Promise<Redis> => {
-  const redis = connect(readTopology(url), manner, () => undefined);
+  const redis = connectNear('', readTopology(url), manner, () => undefined);
   open.push(redis);
   await whenReady(redis);
   return redis;
@@ -116,7 +116,7 @@ describe('a patient connection', () => {
 
   it('waits for a Redis that has not started yet', async () => {
     await own.kill();
-    const redis = connect(readTopology(own.url), 'patient', () => undefined);
+    const redis = connectNear('', readTopology(own.url), 'patient', () => undefined);
     open.push(redis);
     const ready = whenReady(redis);
     await own.start();

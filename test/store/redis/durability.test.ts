@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { connect, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, whenReady } from '../../../src/store/redis/connection.ts';
 import { confirmByReplicas, confirmed, UnconfirmedError } from '../../../src/store/redis/durability.ts';
+import type { RedisClient } from '../../../src/store/redis/servers.ts';
 import { readTopology } from '../../../src/store/redis/topology.ts';
 import {
   type Client,
@@ -99,23 +100,27 @@ test('a connected replica counts even where fewer are required', async () => {
 
 test('one WAIT serves all writes of a turn, and none of another connection', async () => {
   const topology = readTopology(primary.url);
-  const [main, writer] = [0, 1].map(() => connect(topology, 'request', () => undefined)) as [Redis, Redis];
+  const [main, writer] = [0, 1].map(() => connectNear('', topology, 'request', () => undefined)) as [
+    Redis,
+    Redis,
+  ];
   onTestFinished(() => {
     for (const one of [main, writer]) one.disconnect();
   });
   await Promise.all([main, writer].map(whenReady));
   const changes: boolean[] = [];
   const onChange = ({ isConfirmed }: { isConfirmed: boolean }) => void changes.push(isConfirmed);
-  confirmByReplicas(main, { writer, key: 'confirmed', least: 2, onChange });
-  const write = (on: Redis) => on.set('written', '1');
+  confirmByReplicas(main, { writer, keyBeside: () => 'confirmed', least: 2, onChange });
+  const write = (on: RedisClient) => on.set('written', '1');
   const always = () => true;
   await redis.config('RESETSTAT');
-  expect(await Promise.all(Array.from({ length: 100 }, () => confirmed(main, write, always)))).toContain(
-    'OK',
-  );
+  expect(
+    await Promise.all(Array.from({ length: 100 }, () => confirmed(main, 'written', write, always))),
+  ).toContain('OK');
   expect(await redis.info('commandstats')).toMatch(/cmdstat_wait:calls=[12],/);
   const interrupted = confirmed(
     main,
+    'written',
     async (on) => {
       const answer = await write(on);
       on.disconnect(true);
@@ -126,10 +131,10 @@ test('one WAIT serves all writes of a turn, and none of another connection', asy
   );
   await expect(interrupted).rejects.toThrow(UnconfirmedError);
   replicas[0]?.freeze();
-  await expect(confirmed(main, write, always)).rejects.toThrow(UnconfirmedError);
+  await expect(confirmed(main, 'written', write, always)).rejects.toThrow(UnconfirmedError);
   // A result that need not be confirmed does not wait.
-  expect(await confirmed(main, write, () => false)).toBe('OK');
+  expect(await confirmed(main, 'written', write, () => false)).toBe('OK');
   replicas[0]?.resume();
-  await expect.poll(() => confirmed(main, write, always).catch(String)).toBe('OK');
+  await expect.poll(() => confirmed(main, 'written', write, always).catch(String)).toBe('OK');
   expect(changes).toEqual([false, true]);
 });

@@ -3,7 +3,7 @@
 
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { connect, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, whenReady } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { readTopology } from '../../../src/store/redis/topology.ts';
@@ -12,7 +12,7 @@ import { startOwnRedis } from '../../support/own-redis.ts';
 import { testTopology } from '../../support/redis.ts';
 
 const db = await openTestDb();
-const subscriber = connect(testTopology(), 'request', () => undefined);
+const subscriber = connectNear('', testTopology(), 'request', () => undefined);
 await whenReady(subscriber);
 afterAll(() => subscriber.disconnect());
 const changes = new Changes(subscriber, db.prefix);
@@ -186,7 +186,7 @@ describe('when Redis dies', () => {
 
   it('finds changes by polling when notifications were lost', async () => {
     const own = await startOwnRedis();
-    const listening = connect(readTopology(own.url), 'request', () => undefined);
+    const listening = connectNear('', readTopology(own.url), 'request', () => undefined);
     const writing = new Redis(own.url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
     writing.on('error', () => undefined);
     ends.push(
@@ -220,7 +220,7 @@ describe('when Redis dies', () => {
 
   it('fails new requests at once, and serves them again afterwards', async () => {
     const own = await startOwnRedis();
-    const listening = connect(readTopology(own.url), 'request', () => undefined);
+    const listening = connectNear('', readTopology(own.url), 'request', () => undefined);
     ends.push(
       () => listening.disconnect(),
       () => own.stop(),

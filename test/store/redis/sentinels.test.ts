@@ -1,15 +1,11 @@
 // Connections to the primary that sentinels name: after failovers, and with TLS and credentials.
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { preflight } from '../../../src/runtime/preflight.ts';
-import { connect, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, whenReady } from '../../../src/store/redis/connection.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { readTopology, type Topology } from '../../../src/store/redis/topology.ts';
+import { makeCertificate } from '../../support/certificate.ts';
 import { type SentinelOptions, type SentinelSystem, startSentinels } from '../../support/sentinels.ts';
 
 const KINDS = ['request', 'patient'] as const;
@@ -21,7 +17,7 @@ async function started(options?: SentinelOptions): Promise<SentinelSystem> {
 }
 
 async function connected(topology: Topology, kind: (typeof KINDS)[number]): Promise<Redis> {
-  const redis = connect(topology, kind, () => undefined);
+  const redis = connectNear('', topology, kind, () => undefined);
   onTestFinished(() => redis.disconnect());
   await whenReady(redis);
   return redis;
@@ -65,15 +61,10 @@ test('a failover by hand moves connections, and the blocking duplicates that Bul
 });
 
 test('TLS with a client certificate, and users of the data nodes and of the sentinels', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'biolayer-tls-'));
-  onTestFinished(() => rm(dir, { recursive: true }));
-  const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
-  const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test';
-  const subject = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert];
-  execFileSync('openssl', [...request.split(' '), ...subject], { stdio: 'ignore' });
+  const { files, tls } = await makeCertificate();
   const system = await started({
     replicas: 1,
-    tls: { cert, key },
+    tls: files,
     settings: [
       'user default off',
       'user app on >p@ss:word ~* &* +@all',
@@ -91,11 +82,6 @@ test('TLS with a client certificate, and users of the data nodes and of the sent
     sentinelUser: { username: 'watcher', password: 'guard' },
   });
   const url = system.url.replace('://', '://app:p%40ss%3Aword@');
-  const tls = {
-    ca: readFileSync(cert, 'utf8'),
-    cert: readFileSync(cert, 'utf8'),
-    key: readFileSync(key, 'utf8'),
-  };
   const sentinel = { sentinelUsername: 'watcher', sentinelPassword: 'guard' };
   const redis = await connected(readTopology(`${url}?db=3`, { tls, ...sentinel }), 'request');
   expect(await redis.call('ACL', 'WHOAMI')).toBe('app');

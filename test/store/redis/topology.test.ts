@@ -44,9 +44,11 @@ describe('a URL of sentinels', () => {
     ['redis+sentinel://:hunter2@a/g?db=x', 'may have only a number as db'],
     ['redis+sentinel://:hunter2@a/g?password=x', 'may have no parameter other than db'],
     ['redis+sentinel://:hunter2%@a/g', 'has a % that is not followed by two hexadecimal digits'],
-    ['redis+cluster://:hunter2@a:1,b:2', 'names a Redis Cluster, which is not supported yet'],
-    ['rediss+cluster://a:1', 'names a Redis Cluster, which is not supported yet'],
-    ['redis+other://a/g', 'must be a redis://, rediss://, redis+sentinel:// or rediss+sentinel:// URL'],
+    ['redis+cluster://:hunter2@a,,b', 'must name nodes of the cluster'],
+    ['redis+cluster://', 'must name nodes of the cluster'],
+    ['redis+cluster://:hunter2@a/1', 'may have neither a path nor parameters'],
+    ['redis+cluster://:hunter2@a?db=1', 'may have neither a path nor parameters'],
+    ['redis+other://a/g', 'must be a redis://, redis+sentinel:// or redis+cluster:// URL'],
   ])('%s is refused', (url, fault) => {
     const message = (() => {
       try {
@@ -60,11 +62,27 @@ describe('a URL of sentinels', () => {
   });
 });
 
+it('a URL of a cluster names some of its nodes and the credentials', () => {
+  const topology = readTopology('redis+cluster://us%40er:p%3Aa%2Fss@a.example:1,b,[::1]:3');
+  expect(topology).toEqual({
+    kind: 'cluster',
+    nodes: [
+      { host: 'a.example', port: 1 },
+      { host: 'b', port: 6379 },
+      { host: '::1', port: 3 },
+    ],
+    username: 'us@er',
+    password: 'p:a/ss',
+    tls: undefined,
+  });
+  expect(describeTopology(topology)).toBe('the cluster of a.example:1, b:6379, [::1]:3');
+});
+
 it('the scheme decides about TLS', () => {
   const tls = { ca: 'CA' };
-  for (const url of ['redis://h', 'redis+sentinel://h/g'])
+  for (const url of ['redis://h', 'redis+sentinel://h/g', 'redis+cluster://h'])
     expect(readTopology(url, { tls }).tls).toBeUndefined();
-  for (const url of ['rediss://h', 'rediss+sentinel://h/g']) {
+  for (const url of ['rediss://h', 'rediss+sentinel://h/g', 'rediss+cluster://h']) {
     expect(readTopology(url, { tls }).tls).toEqual(tls);
     expect(readTopology(url).tls).toEqual({});
   }

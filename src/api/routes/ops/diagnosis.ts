@@ -7,6 +7,7 @@ import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
 import { processesAlive } from '../../../store/metrics/heartbeat.ts';
 import { readInfo } from '../../../store/redis/info.ts';
 import { PARTITIONS, partitionKeys } from '../../../store/redis/keys.ts';
+import { addressOf, serversOf } from '../../../store/redis/servers.ts';
 import { closed, time, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
@@ -44,15 +45,17 @@ export const diagnosisRoutes = [
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, failedJobs, coverage } }) {
       const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
-      const [redis, processes, failed, { dead }, outbox] = await Promise.all([
-        readInfo(db.redis),
+      const [servers, processes, failed, { dead }, outbox] = await Promise.all([
+        Promise.all(
+          serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
+        ),
         processesAlive(db),
         failedJobs(),
         countSetAside(db.redis, db.prefix),
         Promise.all(lengths),
       ]);
       const checks = diagnose({
-        redis,
+        servers,
         isMemoryHigh: memory.isHigh,
         isClockHeld: db.clock.isFrozen,
         processes,
