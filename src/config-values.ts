@@ -13,6 +13,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The fault of a value; the message completes a sentence that begins with the variable's name. */
 export class Fault extends Error {}
 
+/** How spans are sent: by OTLP as protobuf or as JSON, or written to stdout. */
+export type TracesTo = 'http/protobuf' | 'http/json' | 'console';
+
 export function asText(text: string): string {
   return text;
 }
@@ -135,6 +138,23 @@ export function asQuota(text: string): Quota | null {
 export function asDurability(text: string): 'local' | 'replicated' {
   if (text === 'local' || text === 'replicated') return text;
   throw new Fault('must be local or replicated');
+}
+
+/** The exporter of traces; undefined for none. */
+export function asTracesExporter(text: string): 'otlp' | 'console' | undefined {
+  if (text === 'none') return undefined;
+  if (text === 'otlp' || text === 'console') return text;
+  throw new Fault('must be otlp, console or none');
+}
+
+export function asOtlpProtocol(text: string): Exclude<TracesTo, 'console'> {
+  if (text === 'http/protobuf' || text === 'http/json') return text;
+  throw new Fault('must be http/protobuf or http/json; gRPC is not supported');
+}
+
+export function asHttpUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new Fault('must be an http:// or https:// URL');
 }
 
 export function asLogLevel(text: string): LogLevel {

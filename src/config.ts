@@ -11,6 +11,7 @@ import {
   asCredential,
   asDurability,
   asFile,
+  asHttpUrl,
   asInteger,
   asKey,
   asLogLevel,
@@ -18,6 +19,7 @@ import {
   asNetworks,
   asOrigin,
   asOrigins,
+  asOtlpProtocol,
   asQueues,
   asQuota,
   asShards,
@@ -26,8 +28,10 @@ import {
   asText,
   asToken,
   asTopology,
+  asTracesExporter,
   Fault,
   type LogLevel,
+  type TracesTo,
 } from './config-values.ts';
 import type { QueueName } from './queues/catalogue.ts';
 import { MAX_SHARDS } from './queues/shards.ts';
@@ -89,6 +93,8 @@ export interface Config {
   readonly dataDir: string;
   /** Where a worker process answers `/metrics`, `/livez` and `/readyz`. Port 0 for any free one; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number | undefined };
+  /** Where traces are sent; undefined while they are off. */
+  readonly tracesTo: TracesTo | undefined;
   /** Whether the operator can retry and remove jobs on the queue board. */
   readonly boardActions: boolean;
   /** Jobs that one worker process runs concurrently. */
@@ -224,6 +230,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       host: read('METRICS_HOST', asText, '127.0.0.1'),
       port: read('METRICS_PORT', asInteger(0, 65_535), undefined),
     },
+    tracesTo: tracesTo(read),
     boardActions: read('BOARD_ACTIONS', asSwitch, false),
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
     queueShards,
@@ -235,6 +242,20 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
 
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config);
+}
+
+/** Where traces are sent; undefined while they are off. By the standard variables, of which the SDK reads the others. */
+function tracesTo(read: ReturnType<typeof reader>['read']): TracesTo | undefined {
+  const endpoints = [
+    read('OTEL_EXPORTER_OTLP_ENDPOINT', asHttpUrl, undefined),
+    read('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', asHttpUrl, undefined),
+  ];
+  const usual = endpoints.some((one) => one !== undefined) ? 'otlp' : undefined;
+  const exporter = read('OTEL_TRACES_EXPORTER', asTracesExporter, usual);
+  const protocol = read('OTEL_EXPORTER_OTLP_PROTOCOL', asOtlpProtocol, 'http/protobuf');
+  const isDisabled = read('OTEL_SDK_DISABLED', asText, 'false').toLowerCase() === 'true';
+  if (isDisabled || exporter === undefined) return undefined;
+  return exporter === 'console' ? 'console' : protocol;
 }
 
 /** Where the `biolayer` command finds the API, and its credentials. */

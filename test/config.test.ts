@@ -137,6 +137,7 @@ it('reads every variable', () => {
       METRICS_PORT: '9464',
       MEMORY_HIGH_WATER: '70',
       BOARD_ACTIONS: 'on',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318',
       WEBHOOK_DISABLE_AFTER_HOURS: '24',
     },
     'web',
@@ -146,6 +147,7 @@ it('reads every variable', () => {
     metrics: { host: '0.0.0.0', port: 9464 },
     memoryHighWater: 70,
     boardActions: true,
+    tracesTo: 'http/protobuf',
     secretsKey: KEY,
     secretsKeyPrevious: Buffer.alloc(32, 8).toString('base64'),
     host: '0.0.0.0',
@@ -339,6 +341,30 @@ describe('networks', () => {
       }),
     );
   });
+});
+
+it.each([
+  [{}, undefined],
+  [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://x.example/v1/traces' }, 'http/protobuf'],
+  [{ OTEL_TRACES_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json'],
+  [{ OTEL_TRACES_EXPORTER: 'console' }, 'console'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318', OTEL_TRACES_EXPORTER: 'none' }, undefined],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318', OTEL_SDK_DISABLED: 'true' }, undefined],
+])('sends traces as %o says: %s', (env, expected) => {
+  expect(loadConfig(env, 'server').tracesTo).toBe(expected);
+});
+
+it('refuses other exporters and protocols of traces', () => {
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318',
+    OTEL_TRACES_EXPORTER: 'zipkin',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+  };
+  expect(faultsOf(env)).toEqual([
+    'OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL',
+    'OTEL_TRACES_EXPORTER must be otlp, console or none',
+    'OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf or http/json; gRPC is not supported',
+  ]);
 });
 
 it('returns a configuration, or faults that name a variable, for any environment', () => {

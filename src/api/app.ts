@@ -7,6 +7,7 @@ import { QUEUES } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { coverageOf } from '../state/operation/coverage.ts';
 import { FileStoreError } from '../store/evidence/files.ts';
+import { isTracing } from '../tracing/tracing.ts';
 import { Admission } from './access/admission.ts';
 import { Authenticator } from './access/authenticate.ts';
 import { ClientAddresses } from './access/client-address.ts';
@@ -23,6 +24,7 @@ import { errors } from './middleware/errors.ts';
 import { securityHeaders } from './middleware/headers.ts';
 import { hostAndExpect } from './middleware/host-and-expect.ts';
 import { requestId } from './middleware/request-id.ts';
+import { traceRequests } from './middleware/trace-requests.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { Issuers } from './oauth/issuers.ts';
 import { JwksCache } from './oauth/jwks.ts';
@@ -134,6 +136,7 @@ export function createApp(options: AppOptions): Koa {
   );
   addOpenRoutes(router, deps, admission, openApi(ROUTES, version, publicUrl), (ctx) => cookies.originOf(ctx));
 
+  if (isTracing()) app.use(traceRequests());
   app.use(unreadBody());
   app.use(metrics.middleware);
   app.use(requestId());

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
 import { shortened } from '../state/text/text.ts';
+import { annotate } from '../tracing/tracing.ts';
 import type { Authenticator } from './access/authenticate.ts';
 import type { ClientAddresses } from './access/client-address.ts';
 import { declaredBytes } from './access/in-flight.ts';
@@ -51,6 +52,7 @@ export function routeMiddleware(
     // No record can have a malformed id.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     lowerCaseIds(params, route.params);
+    annotate(aboutOf(principal, params));
     const query = readQuery(ctx, route.query, checkQuery);
     if (route.adds && deps.memory.isHigh) throw storageFull();
     const release = reserveBodyBytes(ctx, route, deps, principal);
@@ -229,6 +231,14 @@ function lowerCaseIds(params: Record<string, unknown>, schema: TObject | undefin
 
 /** Most of a `User-Agent` that is kept, in UTF-16 units. */
 const USER_AGENT_LENGTH = 200;
+
+/** The attributes of a request's span. */
+function aboutOf(principal: Principal, { task_id }: Record<string, unknown>): Record<string, string> {
+  return {
+    ...('org_id' in principal && { org_id: principal.org_id }),
+    ...(typeof task_id === 'string' && { task_id }),
+  };
+}
 
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
 

@@ -1,6 +1,7 @@
 // Matching takes turns between orgs: a job serves a bounded number of an org's match requests, and the rest get another
 // job behind those of other orgs. So a thousand tasks of one org delay another org by one turn at most.
 
+import { SpanKind } from '@opentelemetry/api';
 import { UnrecoverableError } from 'bullmq';
 import type { MatchingJob } from '../queues/catalogue.ts';
 import { matchingJob } from '../queues/new-jobs.ts';
@@ -20,6 +21,7 @@ import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
 import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
 import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
+import { inSpan } from '../tracing/tracing.ts';
 import type { AddJobs } from './local-jobs.ts';
 
 /** Steps that a turn has left; a step looks for a worker or a task and makes at most one round of offers. */
@@ -72,8 +74,13 @@ export async function runMatchingTurn(db: Db, queues: AddJobs, { org_id, turn }:
   if (failures.length > 0) throw new UnrecoverableError(failures.join('; '));
 }
 
-function runRequest(db: Db, orgId: string, { kind, id }: Requested, budget: Budget): Promise<boolean> {
-  return kind === 'task' ? matchTask(db, orgId, id, budget) : matchWorker(db, orgId, id, budget);
+/** Serves a request, in the trace of what requested it. */
+function runRequest(db: Db, orgId: string, request: Requested, budget: Budget): Promise<boolean> {
+  const { kind, id, trace } = request;
+  const attributes = { org_id: orgId, [`${kind}_id`]: id };
+  return inSpan(`match ${kind}`, { kind: SpanKind.INTERNAL, attributes, parent: trace }, () =>
+    kind === 'task' ? matchTask(db, orgId, id, budget) : matchWorker(db, orgId, id, budget),
+  );
 }
 
 /**

@@ -25,6 +25,7 @@ import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
 import { guardJobs, type RunJob, type RunUnread } from './job-guard.ts';
+import { tracedJobs } from './job-tracing.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { LocalJobs } from './local-jobs.ts';
 import { ProcessorMetrics } from './metrics.ts';
@@ -166,7 +167,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   // For a delivery whose record cannot be read: its due time is put off, and the sweeper adds a job then.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
   const gate = new WriteGate(db);
-  const runners: Record<QueueName, RunUnread> = metrics.measured({
+  const plain: Record<QueueName, RunUnread> = {
     lifecycle: gate.held(
       guardJobs(db, 'lifecycle', (read, job, token) =>
         runLifecycleJob({ db, queues, schemas }, read, job, token),
@@ -193,7 +194,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         ({ data }) => putOffNotice(db, data),
       ),
     ),
-  });
+  };
+  const runners = metrics.measured(tracedJobs(plain));
   const workers = startQueueWorkers({
     connectionOf,
     prefix,

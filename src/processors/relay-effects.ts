@@ -6,7 +6,7 @@
 // 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
 //    of one task may be relayed in any order.
 
-import { checkJob, deliveryJob, noticeJob } from '../queues/new-jobs.ts';
+import { checkJob, deliveryJob, noticeJob, withTrace } from '../queues/new-jobs.ts';
 import { cancelledChecks, cancelledJobs, jobsOf, matchRequestsOf } from '../queues/outbox-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
@@ -18,6 +18,7 @@ import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import { enqueueEndpointDeliveries } from '../store/webhooks/fan-out.ts';
 import type { AddJobs } from './local-jobs.ts';
 import { requestMatching } from './matching.ts';
+import { tracedEntries, tracesOf } from './relay-tracing.ts';
 
 export interface RelayDeps {
   db: Db;
@@ -32,7 +33,11 @@ export interface RelayDeps {
  * Carries out the effects of the entries.
  * @throws the error of an entry or of Redis; then any of the effects may have happened.
  */
-export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
+export function relayEntries(deps: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
+  return tracedEntries(entries, (traced) => carryOut(deps, traced));
+}
+
+async function carryOut(deps: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
   const { db, queues, jobs } = deps;
   const now = db.clock.now();
   await Promise.all([
@@ -62,13 +67,16 @@ async function deliverToEndpoints(
 ): Promise<void> {
   const targets = await enqueueEndpointDeliveries(db, entries);
   const waits = await Promise.all(targets.map(park));
-  await jobs.add(targets.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
+  const traces = tracesOf(entries);
+  const due = targets.filter((_, index) => waits[index] === false);
+  await jobs.add(due.map((one) => withTrace(deliveryJob(one), traces.ofEvent(one))));
 }
 
 /** Adds the notices of the entries, with a job for each. */
 async function notifyWorkers({ db, jobs }: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
   const notices = await addNotices(db, entries);
-  await jobs.add(notices.map((one) => noticeJob(one)));
+  const traces = tracesOf(entries);
+  await jobs.add(notices.map((one) => withTrace(noticeJob(one), traces.ofNotice(one))));
 }
 
 /**

@@ -96,7 +96,7 @@ export interface Jobs {
   notifications: { name: 'notify'; data: NoticeJob };
 }
 
-/** A job to be added to a queue. */
+/** A job to be added to a queue. While traces are on, its data has the field `trace`; see `withTrace`. */
 export type NewJob = {
   [Q in QueueName]: { queue: Q; opts: JobsOptions & { jobId: string } } & Jobs[Q];
 }[QueueName];

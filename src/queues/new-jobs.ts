@@ -136,3 +136,8 @@ function delivery(
     opts: { jobId: idFrom('deliver', task_id, sequence, endpoint_id, suffix) },
   };
 }
+
+/** The same job as part of a trace. @param trace the span that causes it, as a `traceparent`; undefined: of no trace. */
+export function withTrace<J extends NewJob>(job: J, trace: string | undefined): J {
+  return trace === undefined ? job : { ...job, data: { ...job.data, trace } };
+}

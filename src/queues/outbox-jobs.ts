@@ -11,17 +11,30 @@ import {
   noticeJob,
   poolJob,
   replayJob,
+  withTrace,
 } from './new-jobs.ts';
 
 /** The match requests that follow from an outbox entry. */
 export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
-  if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
+  const { trace } = entry;
+  const traced = trace === undefined ? {} : { trace };
+  if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id, ...traced }];
   if (entry.kind !== 'task' || entry.scheduled.every(hasJob)) return [];
-  return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
+  return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool, ...traced }];
 }
 
-/** The jobs that follow from an outbox entry, except those of its match requests. @param now ms, by Redis' clock. */
+/**
+ * The jobs that follow from an outbox entry, except those of its match requests. Those that run at once belong to its trace.
+ * @param now ms, by Redis' clock.
+ */
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
+  const jobs = untracedJobs(entry, now);
+  const { trace } = entry;
+  if (trace === undefined) return jobs;
+  return jobs.map((job) => (job.opts.delay === undefined ? withTrace(job, trace) : job));
+}
+
+function untracedJobs(entry: OutboxEntry, now: number): NewJob[] {
   switch (entry.kind) {
     case 'worker':
       return workerJobs(entry);

@@ -4,6 +4,7 @@ import { format } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { isUnavailable } from '../store/redis/connection.ts';
+import { isTracing, traceFields } from '../tracing/tracing.ts';
 
 /** Time within which a line about an unavailable Redis is not repeated, ms. */
 const QUIET = 60_000;
@@ -13,7 +14,12 @@ const QUIET = 60_000;
  * @param level lowest level that is written. @param name of the process. @param stream destination, default stdout.
  */
 export function createLog(level: string, name: string, stream?: DestinationStream): Logger {
-  const options = { level, base: { process: name, pid: process.pid }, hooks: { logMethod: quietHook() } };
+  const options = {
+    level,
+    base: { process: name, pid: process.pid },
+    hooks: { logMethod: quietHook() },
+    ...(isTracing() && { mixin: traceFields }),
+  };
   return stream === undefined ? pino(options) : pino(options, stream);
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { type Config, ConfigError, type Environment, loadConfig } from '../config.ts';
 import { createSealer, type Sealer } from '../store/redis/sealing.ts';
 import { createLog, logConsole } from './log.ts';
+import { logTracing, startTracing, stopTracing } from './tracing.ts';
 
 /** Longest time for the work in progress to finish at shutdown, ms. */
 const SHUTDOWN_LIMIT = 25_000;
@@ -35,8 +36,11 @@ export async function runProcess<T extends Config>(
   try {
     const config = load(process.env);
     level = config.logLevel;
+    // First, because the log shows traces if they are on.
+    if (config.tracesTo !== undefined) await startTracing(config.tracesTo, name, VERSION);
     const log = createLog(level, name);
     logConsole(log);
+    if (config.tracesTo !== undefined) logTracing(log);
     await start(config, log);
   } catch (error) {
     for (const line of faultLines(error)) process.stderr.write(`${line}\n`);
@@ -87,6 +91,7 @@ export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
     }, SHUTDOWN_LIMIT);
     try {
       await close();
+      await stopTracing();
     } catch (error) {
       log.error({ err: error }, 'shutdown failed');
       process.exitCode = 1;

@@ -19,86 +19,96 @@ export function formOf(entry: OutboxEntry): number {
   return entry.kind === 'task' ? formOfChecks([...entry.scheduled, ...entry.cancelled]) : 1;
 }
 
-/** A request to find a worker for a task, or tasks for a worker. */
-export type MatchRequest =
-  | {
-      kind: 'task';
-      task_id: string;
-      /** Pool of the workers who may take the task; null when any worker may, or when the pool is not known. */
-      pool: string | null;
-    }
-  | { kind: 'worker'; worker_id: string };
+/** What may belong to a trace. */
+interface Traced {
+  /** The span that caused it, as a `traceparent` (W3C Trace Context); absent while traces are off. */
+  trace?: string | undefined;
+}
 
-export type OutboxEntry =
-  | {
-      kind: 'task';
-      org_id: string;
-      task_id: string;
-      version: number;
-      /** Checks that this version schedules, and checks that it makes unnecessary. */
-      scheduled: ScheduledCheck[];
-      cancelled: ScheduledCheck[];
-      /** Sequences of the events to deliver to the task's own callback URL. */
-      deliveries: number[];
-      /** For the org's endpoints: event types without `task.`. */
-      events: string[];
-      /** Sequence of the first of these events. */
-      first: number;
-      /** Time of the events, ms. */
-      at: number;
-      pool: string | null;
-      /** Notices for workers; absent: none. */
-      notices?: NewNotice[];
-    }
-  | {
-      /** A delivery to make now: a manual retry, a replayed event, or a test message. */
-      kind: 'delivery';
-      org_id: string;
-      task_id: string;
-      sequence: number;
-      endpoint_id?: string | undefined;
-      /** Suffix of the job's id, which distinguishes it from earlier jobs for the same delivery. */
-      id_suffix: string;
-    }
-  | {
-      kind: 'worker';
-      org_id: string;
-      worker_id: string;
-      version: number;
-      /** When the change was made, ms. A removed worker's id may be used again, with the same versions. */
-      at: number;
-      /** Tasks that a removed worker still held. */
-      orphaned_tasks: string[];
-      /** Whether the worker may no longer be eligible for offers they hold. */
-      eligibility_reduced?: boolean;
-    }
-  | {
-      /** A replay to an endpoint was started. */
-      kind: 'replay';
-      org_id: string;
-      replay_id: string;
-    }
-  | {
-      /** A bulk action was created. */
-      kind: 'bulk_action';
-      org_id: string;
-      bulk_action_id: string;
-    }
-  | {
-      /** A test of a channel, or the code that confirms it. */
-      kind: 'notice';
-      org_id: string;
-      worker_id: string;
-      notice_id: string;
-    }
-  | {
-      /** A pool was removed. */
-      kind: 'pool';
-      org_id: string;
-      pool_id: string;
-      /** When, ms. The id may be used again. */
-      at: number;
-    };
+/** A request to find a worker for a task, or tasks for a worker. */
+export type MatchRequest = Traced &
+  (
+    | {
+        kind: 'task';
+        task_id: string;
+        /** Pool of the workers who may take the task; null when any worker may, or when the pool is not known. */
+        pool: string | null;
+      }
+    | { kind: 'worker'; worker_id: string }
+  );
+
+export type OutboxEntry = Traced &
+  (
+    | {
+        kind: 'task';
+        org_id: string;
+        task_id: string;
+        version: number;
+        /** Checks that this version schedules, and checks that it makes unnecessary. */
+        scheduled: ScheduledCheck[];
+        cancelled: ScheduledCheck[];
+        /** Sequences of the events to deliver to the task's own callback URL. */
+        deliveries: number[];
+        /** For the org's endpoints: event types without `task.`. */
+        events: string[];
+        /** Sequence of the first of these events. */
+        first: number;
+        /** Time of the events, ms. */
+        at: number;
+        pool: string | null;
+        /** Notices for workers; absent: none. */
+        notices?: NewNotice[];
+      }
+    | {
+        /** A delivery to make now: a manual retry, a replayed event, or a test message. */
+        kind: 'delivery';
+        org_id: string;
+        task_id: string;
+        sequence: number;
+        endpoint_id?: string | undefined;
+        /** Suffix of the job's id, which distinguishes it from earlier jobs for the same delivery. */
+        id_suffix: string;
+      }
+    | {
+        kind: 'worker';
+        org_id: string;
+        worker_id: string;
+        version: number;
+        /** When the change was made, ms. A removed worker's id may be used again, with the same versions. */
+        at: number;
+        /** Tasks that a removed worker still held. */
+        orphaned_tasks: string[];
+        /** Whether the worker may no longer be eligible for offers they hold. */
+        eligibility_reduced?: boolean;
+      }
+    | {
+        /** A replay to an endpoint was started. */
+        kind: 'replay';
+        org_id: string;
+        replay_id: string;
+      }
+    | {
+        /** A bulk action was created. */
+        kind: 'bulk_action';
+        org_id: string;
+        bulk_action_id: string;
+      }
+    | {
+        /** A test of a channel, or the code that confirms it. */
+        kind: 'notice';
+        org_id: string;
+        worker_id: string;
+        notice_id: string;
+      }
+    | {
+        /** A pool was removed. */
+        kind: 'pool';
+        org_id: string;
+        pool_id: string;
+        /** When, ms. The id may be used again. */
+        at: number;
+      }
+  );
 
 type EntryOf<K extends OutboxEntry['kind']> = Extract<OutboxEntry, { kind: K }>;
 

@@ -14,7 +14,7 @@
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { DeliveryJob } from '../../queues/catalogue.ts';
-import { orderedJob, retryJob } from '../../queues/new-jobs.ts';
+import { orderedJob, retryJob, withTrace } from '../../queues/new-jobs.ts';
 import type { Queues } from '../../queues/queues.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
@@ -33,10 +33,12 @@ import {
 import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
 import { type DeliveryTarget, isParked } from '../../store/webhooks/delivery-target.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
+import { traceparent } from '../../tracing/tracing.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
 import { ConcurrencyLimiter } from './receiver-limits.ts';
 import { type Dispatch, Receivers, receiverName } from './receivers.ts';
+import { sendTraced } from './send-tracing.ts';
 import type { SendOutcome, WebhookSender } from './sender.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -158,7 +160,7 @@ export class WebhookProcessor {
 
   async #scheduleRetry(target: DeliveryTarget, at: number): Promise<void> {
     const { db, queues } = this.#deps;
-    await queues.add([retryJob(target, at, db.clock.now())]);
+    await queues.add([withTrace(retryJob(target, at, db.clock.now()), traceparent())]);
   }
 
   /** Schedules a retry for when the delivery is due, after the lease was lost. */
@@ -198,7 +200,7 @@ export class WebhookProcessor {
     const at = db.clock.now();
     let outcome: SendOutcome | null = null;
     try {
-      outcome = await this.#send(dispatch, at, leased.until);
+      outcome = await this.#send(dispatch, at, leased.until, attemptsMade(delivery));
     } finally {
       // Also after an error, or the slot would be lost for the lifetime of the process.
       this.#limiter.release(receiver.name, outcome);
@@ -288,13 +290,19 @@ export class WebhookProcessor {
   }
 
   /** Sends a request. @returns null when nothing was sent because the lease leaves too little time for an attempt. */
-  async #send({ receiver, id, body }: Dispatch, at: number, until: number): Promise<SendOutcome | null> {
+  async #send(
+    { receiver, id, body }: Dispatch,
+    at: number,
+    until: number,
+    attemptsBefore: number,
+  ): Promise<SendOutcome | null> {
     const { sender } = this.#deps;
     if (performance.now() + sender.timeoutMs > until) return null;
     const { url, secrets, headers: customHeaders } = receiver;
     const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
     // The signature comes last, so that custom headers cannot replace it.
-    const outcome = await sender.send({ url, headers: { ...customHeaders, ...signature }, body, until });
+    const request = { url, headers: { ...customHeaders, ...signature }, body, until };
+    const outcome = await sendTraced(sender, request, attemptsBefore);
     const leaseRanOut = performance.now() >= until;
     return !outcome.isSent && leaseRanOut ? null : outcome;
   }

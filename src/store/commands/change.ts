@@ -8,6 +8,7 @@ import { goldMark } from '../../state/tasks/gold.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
+import { annotate } from '../../tracing/tracing.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
@@ -277,6 +278,7 @@ async function write(
     extraWrites?.(task) ?? EMPTY_CHANGE,
     { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
   );
+  annotate({ org_id: task.org_id, task_id: task.task_id });
   if (!(await commit(db.redis, change))) return { kind: 'conflict' };
   for (const one of decided) db.onTaskChanged?.(one.before?.task ?? null, one.task);
   return { kind: 'written' };

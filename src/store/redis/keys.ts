@@ -229,6 +229,8 @@ function orgKeys(prefix: string, orgId: string) {
     matchingQueue: (id: string) => `${base}:queue:${id}`,
     /** Sorted set: match requests (`task <id>` or `worker <id>`) in the order in which they were made. */
     matchRequests: `${base}:requests`,
+    /** String: the span that made a match request last, as a `traceparent`, for a minute. @param member of `matchRequests` */
+    matchTrace: (member: string) => `${base}:match-trace:${member}`,
     /** Sorted set: ready workers with an attribute, by idle time. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
     /** Sorted set: all ready workers by trust level or rating. */

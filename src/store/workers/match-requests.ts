@@ -4,6 +4,7 @@
 // While the org is suspended, its requests wait.
 
 import type { MatchRequest } from '../../state/outbox.ts';
+import { isTracing } from '../../tracing/tracing.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
@@ -13,7 +14,12 @@ export interface Requested {
   kind: MatchRequest['kind'];
   id: string;
   sequence: string;
+  /** The span that requested it last, if it belongs to a trace. */
+  trace?: string | undefined;
 }
+
+/** How long the span of a request is kept, ms; a match that comes later begins a trace of its own. */
+const TRACE_KEPT = 60_000;
 
 // KEYS: requests, turns, and for each request the set of ready workers it depends on. ARGV: org, then for each request
 // its member and a worker that must be in that set, or '' for any. Returns the turn if it is new, or ''.
@@ -102,13 +108,17 @@ export async function requestMatches(
       ? keys.readyBy('rating')
       : keys.ready(one.pool !== null ? `pool:${one.pool}` : 'any'),
   );
-  const args = requests.flatMap((one) =>
-    one.kind === 'task' ? [`task ${one.task_id}`, ''] : [`worker ${one.worker_id}`, one.worker_id],
+  const args = requests.flatMap((one) => [memberOf(one), one.kind === 'task' ? '' : one.worker_id]);
+  const traced = requests.flatMap((one) =>
+    one.trace === undefined ? [] : { key: keys.matchTrace(memberOf(one)), trace: one.trace },
   );
+  // Not awaited before the request: the commands of a connection run in order.
+  const keeping = traced.map(({ key, trace }) => db.redis.set(key, trace, 'PX', TRACE_KEPT));
   const turn = await withScripts(db.redis).biolayerMatchRequest(
     ...[2 + ready.length, keys.matchRequests, keys.matchTurns, ...ready],
     ...[orgId, ...args],
   );
+  await Promise.all(keeping);
   return turn === '' ? null : turn;
 }
 
@@ -130,11 +140,19 @@ export async function takeTurn(
     ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), suspended, orgId, turn, count],
   );
   if (current === '') return null;
-  const requests = Array.from({ length: flat.length / 2 }, (_, index): Requested => {
-    const [kind, id = ''] = (flat[2 * index] ?? '').split(' ');
-    return { kind: kind === 'worker' ? 'worker' : 'task', id, sequence: flat[2 * index + 1] ?? '' };
+  const members = flat.filter((_, index) => index % 2 === 0);
+  const traces =
+    isTracing() && members.length > 0 ? await db.redis.mget(members.map((one) => keys.matchTrace(one))) : [];
+  const requests = members.map((member, index): Requested => {
+    const [kind, id = ''] = member.split(' ');
+    const [sequence = '', trace = null] = [flat[2 * index + 1], traces[index]];
+    return { kind: kind === 'worker' ? 'worker' : 'task', id, sequence, ...(trace !== null && { trace }) };
   });
   return { current, requests };
+}
+
+function memberOf(request: MatchRequest): string {
+  return request.kind === 'task' ? `task ${request.task_id}` : `worker ${request.worker_id}`;
 }
 
 /**
