@@ -12,6 +12,7 @@ import { type FailoverTrial, runFailoverTrial } from './failover-trial.ts';
 type ClusterEvent =
   | 'master killed'
   | 'queues killed'
+  | 'master frozen'
   | 'queues taken over by hand'
   | 'slots moved to a new node'
   | 'queues moved';
@@ -68,13 +69,15 @@ async function happen(cluster: RedisCluster, event: ClusterEvent): Promise<strin
   const masters = await cluster.masters();
   const killed = event === 'queues killed' ? queues : masters.find((one) => one !== queues);
   if (killed === undefined) return ['there is no other master'];
-  await killed.kill();
+  if (event === 'master frozen') killed.freeze();
+  else await killed.kill();
   const end = performance.now() + 15_000;
   const isMaster = async () => (await cluster.masters()).includes(killed);
   while (await isMaster().catch(() => true)) {
     if (performance.now() > end) return ['no replica has taken over'];
     await sleep(50);
   }
-  await killed.start();
+  if (event === 'master frozen') killed.resume();
+  else await killed.start();
   return [];
 }

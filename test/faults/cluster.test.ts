@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { runClusterTrial } from './cluster-trial.ts';
 
-test('nothing is lost or doubled when masters are killed, slots move and a node is added', {
+test('nothing is lost or doubled when masters are killed or frozen, slots move and a node is added', {
   timeout: 200_000,
 }, async () => {
   const trial = await runClusterTrial({
@@ -12,6 +12,7 @@ test('nothing is lost or doubled when masters are killed, slots move and a node 
     events: [
       'master killed',
       'slots moved to a new node',
+      'master frozen',
       'queues taken over by hand',
       'queues moved',
       'queues killed',
@@ -20,5 +21,5 @@ test('nothing is lost or doubled when masters are killed, slots move and a node 
     limit: 190_000,
   });
   console.log(JSON.stringify(trial));
-  expect(trial).toMatchObject({ faults: [], acknowledged: 600, steps: 5 });
+  expect(trial).toMatchObject({ faults: [], acknowledged: 600, steps: 6 });
 });

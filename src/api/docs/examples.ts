@@ -11,7 +11,7 @@ const TEXTS = [
   '0'.repeat(64),
   '/notes',
   'image/png',
-  'p00-1764451200000-0',
+  'p08-1764451200000-0',
   'tasks:read',
   'api_key.created',
   'system',

@@ -48,7 +48,7 @@ export function parseCredential(text: string): { partition: string; hash: string
   const index = ALPHABET.indexOf(partition);
   if (prefix === undefined || index >= PARTITION_COUNT) return null;
   if (checksum(text.slice(0, -6)) !== sum) return null;
-  return { partition: PARTITIONS[index] ?? 'p00', hash: hashOf(text), worker: prefix === 'blw_' };
+  return { partition: PARTITIONS[index] ?? 'p08', hash: hashOf(text), worker: prefix === 'blw_' };
 }
 
 function checksum(text: string): string {

@@ -76,7 +76,7 @@ export async function resealOAuthSettings(db: Db, sealer: Sealer): Promise<boole
 }
 
 function keyOf(db: Db): string {
-  return partitionKeys(db.prefix, PARTITIONS[0] ?? 'p00').oauth('settings');
+  return partitionKeys(db.prefix, PARTITIONS[0] ?? 'p08').oauth('settings');
 }
 
 async function change(

@@ -187,7 +187,7 @@ describe('bytes', () => {
     await org.client.post(`/v1/tasks/${task.task_id}/cancel`);
     const { db } = api.web;
     const note = { org_id: org.org_id, task_id: task.task_id, member: `${org.org_id} ${task.task_id}` };
-    expect(await duePurges(db, 'p00', 1)).toBeDefined();
+    expect(await duePurges(db, 'p08', 1)).toBeDefined();
     expect(await purge(db, [{ ...note, log: false, at: 0 }])).toMatchObject({ tasks: 1 });
     expect((await usageOf(org)).evidence_bytes?.used).toBe(0);
   });

@@ -94,7 +94,7 @@ beforeAll(async () => {
     stop_id: await deliveryStopOf(owner.client),
     version: '1',
     // Belongs to no org; only the operator gets as far as the look-up.
-    entry_id: 'p00-1-1',
+    entry_id: 'p08-1-1',
   };
   await owner.client.request('PUT', '/v1/task-types/matrix_type', { body: {} });
   const { endpoint_id } = await owner.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {

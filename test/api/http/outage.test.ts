@@ -25,7 +25,7 @@ const LIMIT = 2000;
 const LOOK_EVERY = 1000;
 const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
 /** Well-formed ids for parameters with a format: a malformed id is a 404 without access to Redis. */
-const SOME_IDS: Record<string, string> = { client_id: `blc_${'A'.repeat(43)}`, entry_id: 'p00-1-1' };
+const SOME_IDS: Record<string, string> = { client_id: `blc_${'A'.repeat(43)}`, entry_id: 'p08-1-1' };
 
 /** A well-formed link: a malformed one is a 401 without access to Redis. */
 const LINK = newCredential('bll_', SOME_ID).text;

@@ -40,7 +40,7 @@ test('shows for how long entries, jobs and tasks wait', async () => {
     },
   ]);
   await queues.close();
-  await db.redis.xadd(partitionKeys(api.prefix, 'p03').outbox, `${db.clock.now() - 90_000}-0`, 'd', '{}');
+  await db.redis.xadd(partitionKeys(api.prefix, 'p09').outbox, `${db.clock.now() - 90_000}-0`, 'd', '{}');
   const { text } = await api.operator.request('GET', '/metrics');
   const value = (series: string) =>
     Number(

@@ -30,6 +30,14 @@ const start = (redis: Topology) => {
   });
 };
 
+test('the slots of the partitions are evenly apart, one in each sixteenth', () => {
+  const sixteenths = PARTITIONS.map((one) => Math.floor(slotOf(partitionKeys('t', one).outbox) / 1024));
+  expect(sixteenths.sort((one, other) => one - other)).toEqual(
+    Array.from({ length: 16 }, (_, index) => index),
+  );
+  expect(PARTITIONS).toEqual([...PARTITIONS].sort());
+});
+
 describe('a cluster', () => {
   let cluster: RedisCluster;
   let topology: Topology;
