@@ -39,6 +39,12 @@ export function slotConnector(
       super(DISCONNECT_LIMIT_MS);
     }
 
+    /** ioredis calls this for each of the commands that are refused because the slot has moved. */
+    override disconnect(): void {
+      if (this.stream?.writableEnded === true) this.connecting = false;
+      else super.disconnect();
+    }
+
     override async connect(emit: Emit) {
       this.connecting = true;
       // ioredis gives up a connection for good when its connector fails.
