@@ -7,7 +7,7 @@ import { printable } from './output.ts';
 
 /**
  * Exit codes. 0: done. 1: the API refused the request. 2: wrong command line, environment or file. 3: the API could not
- * be reached. 4: `audit verify` found an invalid history, or `doctor` a fault.
+ * be reached. 4: `audit verify` found an invalid history, `doctor` a fault, or `simulate` a broken invariant.
  */
 export const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3, broken: 4 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -17,7 +17,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What was checked is not in order: a history or an export was changed after it was written, or a deployment is at fault. */
+/** What was checked is not in order: a changed history or export, a deployment at fault, or a broken invariant. */
 export class CheckFailed extends Error {
   override readonly name = 'CheckFailed';
 }

@@ -21,6 +21,7 @@ import { addPoolCommands } from './pools.ts';
 import { addReviewCommands } from './reviews.ts';
 import { addSecretCommands } from './secrets.ts';
 import { addGlobalFlags, type Streams } from './session.ts';
+import { addSimulateCommand } from './simulate.ts';
 import { addStatsCommands } from './stats.ts';
 import { addTaskTypeCommands } from './task-types.ts';
 import { addTaskCommands } from './tasks.ts';
@@ -41,7 +42,8 @@ Exit codes:
   1  the API refused the request; stderr says why
   2  wrong command line, environment or file
   3  the API could not be reached
-  4  audit verify: the history or export is not valid; doctor: something is at fault
+  4  audit verify: the history or export is not valid; doctor: something is at fault;
+     simulate: an invariant is broken
 `;
 
 /**
@@ -83,6 +85,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addDoctorCommand(program, streams);
   addAuditCommands(program, streams);
   addDeadEntryCommands(program, streams);
+  addSimulateCommand(program, streams);
   addMcpCommand(program, streams, version);
   addCompletion(program, { completionCommandName: 'completion' });
   try {

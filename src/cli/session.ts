@@ -25,6 +25,9 @@ export interface Streams {
 /** The API client and the output of a command. */
 export interface Session {
   api: BioLayer;
+  /** Credential and base URL of `api`. */
+  apiKey: string;
+  url: string;
   out: Output;
 }
 
@@ -67,6 +70,8 @@ export async function openSession(
   const credential = caller === 'operator' ? config.operatorToken : config.apiKey;
   if (credential === undefined) throw new UsageError(MISSING[caller]);
   return {
+    apiKey: credential,
+    url: config.url,
     api: new BioLayer({
       apiKey: credential,
       baseUrl: config.url,

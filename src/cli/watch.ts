@@ -2,7 +2,8 @@
 // the end is seen at once and any other change within a second. The history is read only when the version has changed.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError, type BioLayer, ConnectionError, type Task, TimeoutError } from '@biolayer/sdk';
+import { ApiError, type BioLayer, type Task } from '@biolayer/sdk';
+import { isTemporary } from '../simulation/requests.ts';
 import type { HistoryEntry } from '../state/tasks/event.ts';
 import { isFinal } from '../state/tasks/lifecycle.ts';
 import { unreachable } from './faults.ts';
@@ -51,10 +52,4 @@ export async function watchTask(
       await sleep(SECOND);
     }
   }
-}
-
-/** Whether the error may be temporary: no response, unavailable, or too many requests. */
-function isTemporary(error: unknown): error is ApiError | ConnectionError | TimeoutError {
-  if (error instanceof ApiError) return [429, 502, 503, 504].includes(error.status);
-  return error instanceof ConnectionError || error instanceof TimeoutError;
 }
