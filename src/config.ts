@@ -93,6 +93,8 @@ export interface Config {
   readonly dataDir: string;
   /** Where a worker process answers `/metrics`, `/livez` and `/readyz`. Port 0 for any free one; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number | undefined };
+  /** So many orgs with most open tasks have metrics of their own. */
+  readonly metricsTopOrgs: number;
   /** Where traces are sent; undefined while they are off. */
   readonly tracesTo: TracesTo | undefined;
   /** Whether the operator can retry and remove jobs on the queue board. */
@@ -236,6 +238,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     queueShards,
     workerShards: read('WORKER_SHARDS', asShards(queueShards), undefined),
     workerQueues: read('QUEUES', asQueues, undefined),
+    metricsTopOrgs: read('METRICS_TOP_ORGS', asInteger(0, 100), 0),
     memoryHighWater: read('MEMORY_HIGH_WATER', asInteger(10, 99), MEMORY_HIGH_WATER),
     webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), DISABLE_AFTER_HOURS),
   };

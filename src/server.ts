@@ -64,6 +64,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     quotas,
     storageQuotas,
     memoryHighWater: config.memoryHighWater,
+    metricsTopOrgs: config.metricsTopOrgs,
     boardActions: config.boardActions,
     inFlight,
     mail: config.mail,

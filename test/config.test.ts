@@ -95,6 +95,7 @@ describe('defaults', () => {
       workerQueues: undefined,
       workerShards: undefined,
       memoryHighWater: 85,
+      metricsTopOrgs: 0,
       webhookDisableAfterHours: 120,
     };
     expect(loadConfig({}, 'server')).toEqual(expected);
@@ -136,6 +137,7 @@ it('reads every variable', () => {
       METRICS_HOST: '0.0.0.0',
       METRICS_PORT: '9464',
       MEMORY_HIGH_WATER: '70',
+      METRICS_TOP_ORGS: '10',
       BOARD_ACTIONS: 'on',
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318',
       WEBHOOK_DISABLE_AFTER_HOURS: '24',
@@ -146,6 +148,7 @@ it('reads every variable', () => {
     redis: { kind: 'single', url: CONNECTED.REDIS_URL, tls: undefined },
     metrics: { host: '0.0.0.0', port: 9464 },
     memoryHighWater: 70,
+    metricsTopOrgs: 10,
     boardActions: true,
     tracesTo: 'http/protobuf',
     secretsKey: KEY,

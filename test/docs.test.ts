@@ -198,6 +198,7 @@ describe('docs/operations.md', () => {
       QUEUE_SHARDS: String(config.queueShards),
       DURABILITY: config.durabilityReplicas === 0 ? 'local' : 'replicated',
       MEMORY_HIGH_WATER: String(config.memoryHighWater),
+      METRICS_TOP_ORGS: String(config.metricsTopOrgs),
       BOARD_ACTIONS: config.boardActions ? 'on' : 'off',
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(

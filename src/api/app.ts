@@ -65,6 +65,8 @@ export interface AppOptions
   bodyTimeoutMs: number;
   /** Origin under which clients reach the API; without it OAuth is disabled. */
   publicUrl: string | undefined;
+  /** So many orgs with most open tasks have metrics of their own. */
+  topOrgs: number;
   version: string;
   log: Logger;
   /** Aborts when the process shuts down; waiting requests are then answered. */
@@ -80,6 +82,7 @@ export function createApp(options: AppOptions): Koa {
     corsOrigins,
     bodyTimeoutMs,
     publicUrl,
+    topOrgs,
     version,
     log,
     closing,
@@ -109,7 +112,7 @@ export function createApp(options: AppOptions): Koa {
     },
   };
   const router = newRouter();
-  const metrics = createMetrics(given.db, queues, given.memory, version);
+  const metrics = createMetrics({ ...given, queues, topOrgs, version });
   router.get('/metrics', async (ctx) => {
     await authenticator.admit(ctx, { kind: 'operator' });
     const { type, text } = await metrics.scrape();

@@ -8,6 +8,7 @@ import type { EvidenceFiles } from '../store/evidence/files.ts';
 import type { PasswordCost } from '../store/identity/passwords.ts';
 import type { AliveProcess } from '../store/metrics/heartbeat.ts';
 import type { Db } from '../store/redis/connection.ts';
+import type { ReplicaStatus } from '../store/redis/durability.ts';
 import type { MemoryWatch } from '../store/redis/memory-watch.ts';
 import type { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
@@ -19,6 +20,8 @@ import type { FeedTails } from './streams/feed-tails.ts';
 export interface ApiDeps {
   db: Db;
   memory: MemoryWatch;
+  /** The confirmation of writes by replicas; null when they need not confirm. */
+  replicas: ReplicaStatus | null;
   /** Failed jobs by queue. */
   failedJobs(): Promise<Record<string, number>>;
   /** How many of these processes take each queue of each shard. */

@@ -24,7 +24,7 @@ import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, connectNear, type Db, whenReady } from '../store/redis/connection.ts';
-import { confirmByReplicas } from '../store/redis/durability.ts';
+import { confirmByReplicas, type ReplicaStatus } from '../store/redis/durability.ts';
 import { KeyConnections } from '../store/redis/key-connections.ts';
 import { replicatedKey } from '../store/redis/keys.ts';
 import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
@@ -109,6 +109,8 @@ export interface WebOptions {
   storageQuotas?: StorageQuotas;
   /** Percentage of Redis' memory from which creates are refused; default 85. */
   memoryHighWater?: number;
+  /** So many orgs with most open tasks have metrics of their own; none by default. */
+  metricsTopOrgs?: number;
   /** Cost of a password hash; only tests set it. */
   passwordCost?: PasswordCost;
   /** How often a waiting request looks for changes that it was not told of, ms; only tests set it. */
@@ -148,7 +150,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   // Notifications must come from a server that takes writes: after a failover both connections move.
   onLostServer(redis, () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const queueConnections = new KeyConnections(options.redis, redis, 'request', outages);
-  const writer = connectWriter(options, redis, outages);
+  const replicated = connectWriter(options, redis, outages);
+  const writer = replicated?.writer ?? null;
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const { memoryHighWater = MEMORY_HIGH_WATER } = options;
@@ -194,6 +197,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const app = createApp({
     db,
     memory,
+    replicas: replicated?.status ?? null,
+    topOrgs: options.metricsTopOrgs ?? 0,
     changes: new Changes(subscriber, prefix, options.lookEvery),
     queues,
     schemas,
@@ -254,7 +259,7 @@ function connectWriter(
   { redis: topology, durabilityReplicas: least = 0, prefix = PREFIX, log }: WebOptions,
   redis: RedisClient,
   outages: OutageLog,
-): RedisClient | null {
+): { writer: RedisClient; status: ReplicaStatus } | null {
   if (least === 0) return null;
   const writer = outages.watch(connect(topology, 'request', outages.onError, { followsAsk: false }));
   // Reads and writes must reach the same server. In a cluster, servers say themselves what they no longer have.
@@ -262,7 +267,7 @@ function connectWriter(
     redis.on('close', () => writer.status === 'ready' && writer.disconnect(true));
     writer.on('close', () => redis.status === 'ready' && redis.disconnect(true));
   }
-  confirmByReplicas(redis, {
+  const status = confirmByReplicas(redis, {
     writer,
     keyBeside: (key) => replicatedKey(prefix, key),
     least,
@@ -271,7 +276,7 @@ function connectWriter(
         ? log.info(fields, 'replicas confirm writes again')
         : log.warn(fields, 'replicas do not confirm writes, changes are answered with 503'),
   });
-  return writer;
+  return { writer, status };
 }
 
 /** Logs when creates begin to be refused, and when they are taken again. */

@@ -17,7 +17,7 @@ import { ApiError } from '../http/problem.ts';
  */
 export function addOpenRoutes(
   router: Router,
-  { db, memory, coverage }: Pick<ApiDeps, 'db' | 'memory' | 'coverage'>,
+  { db, memory, replicas, coverage }: Pick<ApiDeps, 'db' | 'memory' | 'replicas' | 'coverage'>,
   admission: Admission,
   description: Record<string, unknown>,
   originOf: (ctx: Context) => string,
@@ -34,11 +34,13 @@ export function addOpenRoutes(
     const processes = await processesAlive(db);
     // Without any worker process there is no gap between them; `biolayer doctor` and the metrics tell of that.
     const gaps = processes.some((one) => one.kind === 'worker') ? describeGaps(coverage(processes)) : null;
+    const isUnconfirmed = replicas !== null && !replicas.isConfirmed;
     // The process still serves requests: an operator must act, but no load balancer.
     const reasons = [
       ...(refusal === null ? [] : [refusal.reason]),
       ...(db.clock.isFrozen ? ["Redis' clock has jumped: deadlines and expiries are paused"] : []),
       ...(memory.isHigh ? ["Redis' memory is above its high-water mark: creates are refused"] : []),
+      ...(isUnconfirmed ? ['too few replicas confirm writes: changes are answered with 503'] : []),
       ...(gaps === null ? [] : [`no worker process takes ${gaps}`]),
     ];
     ctx.body =
@@ -49,6 +51,7 @@ export function addOpenRoutes(
             ...(refusal !== null && { redis: 'partial' }),
             ...(db.clock.isFrozen && { clock: 'held' }),
             ...(memory.isHigh && { memory: 'high' }),
+            ...(isUnconfirmed && { replicas: 'unconfirmed' }),
             ...(gaps !== null && { queues: 'not taken' }),
             reason: reasons.join('; '),
           };

@@ -3,12 +3,9 @@
 
 import type { Middleware } from 'koa';
 import { Histogram, Registry } from 'prom-client';
-import type { Queues } from '../../queues/queues.ts';
 import { countChanges } from '../../store/metrics/changes.ts';
 import { addProcessMetrics } from '../../store/metrics/process.ts';
-import type { Db } from '../../store/redis/connection.ts';
-import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
-import { addStateMetrics } from './state-metrics.ts';
+import { addStateMetrics, type Shared } from './state-metrics.ts';
 
 export interface Metrics {
   /** Measures every request; must be placed outside the error middleware. */
@@ -17,7 +14,8 @@ export interface Metrics {
   scrape(): Promise<{ type: string; text: string }>;
 }
 
-export function createMetrics(db: Db, queues: Queues, memory: MemoryWatch, version: string): Metrics {
+export function createMetrics(shared: Shared): Metrics {
+  const { db, version } = shared;
   const registry = new Registry();
   addProcessMetrics(registry, db.redis, version);
   countChanges(db, registry);
@@ -28,7 +26,7 @@ export function createMetrics(db: Db, queues: Queues, memory: MemoryWatch, versi
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30, 60],
     registers: [registry],
   });
-  addStateMetrics(registry, { db, queues, memory, version });
+  addStateMetrics(registry, shared);
   return {
     async middleware(ctx, next) {
       const start = performance.now();

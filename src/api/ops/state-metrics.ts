@@ -2,23 +2,33 @@
 // at each scrape, in a bounded number of commands.
 
 import type { Job, Queue } from 'bullmq';
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import { QUEUES } from '../../queues/catalogue.ts';
 import type { Queues } from '../../queues/queues.ts';
+import { modeOf, orgOf } from '../../state/access/tenant.ts';
 import { coverageOf } from '../../state/operation/coverage.ts';
+import { onlineReplicas } from '../../state/operation/diagnosis.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { countSetAside } from '../../store/maintenance/dead-entries.ts';
 import { PROCESS_KINDS, processesAlive } from '../../store/metrics/heartbeat.ts';
 import { TaskCensus } from '../../store/metrics/task-census.ts';
 import type { Db } from '../../store/redis/connection.ts';
+import type { ReplicaStatus } from '../../store/redis/durability.ts';
+import { readInfo } from '../../store/redis/info.ts';
 import { PARTITIONS, partitionKeys } from '../../store/redis/keys.ts';
 import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
+import { serversOf } from '../../store/redis/servers.ts';
 import { PARKED } from '../../store/webhooks/delivery-target.ts';
 
-interface Shared {
+/** What the metrics are read from. */
+export interface Shared {
   db: Db;
   queues: Queues;
   memory: MemoryWatch;
+  /** Null when replicas need not confirm writes. */
+  replicas: ReplicaStatus | null;
+  /** So many orgs with most open tasks are shown by name. */
+  topOrgs: number;
   /** Of the software. */
   version: string;
 }
@@ -27,7 +37,10 @@ interface Shared {
 type Keys = ReturnType<typeof partitionKeys>;
 
 /** Adds the metrics of what all processes share. */
-export function addStateMetrics(registry: Registry, { db, queues, memory, version }: Shared): void {
+export function addStateMetrics(
+  registry: Registry,
+  { db, queues, memory, replicas, topOrgs, version }: Shared,
+): void {
   /** A gauge without labels; null leaves it as it is. */
   const gauge = (name: string, help: string, read: () => number | null | Promise<number | null>) =>
     new Gauge({
@@ -45,7 +58,8 @@ export function addStateMetrics(registry: Registry, { db, queues, memory, versio
   const sum = (name: string, help: string, read: (keys: Keys) => Promise<number>) =>
     gauge(name, help, async () => (await ofPartitions(read)).reduce((total, one) => total + one, 0));
 
-  addTaskMetrics(registry, db);
+  addTaskMetrics(registry, db, topOrgs);
+  addReplicaMetrics(registry, db, replicas);
   addJobMetrics(registry, db, queues);
   new Gauge({
     name: 'biolayer_processes',
@@ -129,15 +143,16 @@ export function addStateMetrics(registry: Registry, { db, queues, memory, versio
   );
 }
 
-function addTaskMetrics(registry: Registry, db: Db): void {
-  const census = new TaskCensus(db);
+function addTaskMetrics(registry: Registry, db: Db, topOrgs: number): void {
+  const census = new TaskCensus(db, topOrgs);
   new Gauge({
     name: 'biolayer_tasks',
     help: 'Tasks of all orgs by state; mode: live or test (sandboxes)',
     labelNames: ['state', 'mode'],
     registers: [registry],
     async collect() {
-      for (const { status, mode, count } of await census.counts()) this.set({ state: status, mode }, count);
+      const { counts } = await census.take();
+      for (const { status, mode, count } of counts) this.set({ state: status, mode }, count);
     },
   });
   new Gauge({
@@ -146,9 +161,23 @@ function addTaskMetrics(registry: Registry, db: Db): void {
     labelNames: ['state', 'mode'],
     registers: [registry],
     async collect() {
-      for (const { status, mode, oldest } of await census.counts())
+      const { counts } = await census.take();
+      for (const { status, mode, oldest } of counts)
         if (!isFinal(status))
           this.set({ state: status, mode }, oldest === null ? 0 : secondsSince(oldest, db));
+    },
+  });
+  new Gauge({
+    name: 'biolayer_org_tasks',
+    help: 'Open tasks by state of the orgs that have most of them (METRICS_TOP_ORGS)',
+    labelNames: ['org_id', 'state', 'mode'],
+    registers: [registry],
+    async collect() {
+      const { busiest } = await census.take();
+      this.reset();
+      for (const { tenant_id, byStatus } of busiest)
+        for (const { status, count } of byStatus)
+          this.set({ org_id: orgOf(tenant_id), state: status, mode: modeOf(tenant_id) }, count);
     },
   });
 }
@@ -179,6 +208,34 @@ function addJobMetrics(registry: Registry, db: Db, queues: Queues): void {
           const since = await waitingSince(all[name]);
           this.set({ queue: name, shard }, since === null ? 0 : secondsSince(since, db));
         }
+    },
+  });
+}
+
+/** Metrics of the replicas, and of the writes that they must confirm. */
+function addReplicaMetrics(registry: Registry, db: Db, replicas: ReplicaStatus | null): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'biolayer_redis_replicas',
+    help: 'Replicas that follow Redis now; in a cluster those of the master that has fewest',
+    registers,
+    async collect() {
+      const infos = await Promise.all(serversOf(db.redis).map((one) => readInfo(one, 'replication')));
+      if (infos.length > 0) this.set(Math.min(...infos.map(onlineReplicas)));
+    },
+  });
+  new Gauge({
+    name: 'biolayer_redis_replicas_required',
+    help: 'Replicas that must have a change before it is confirmed; 0 with DURABILITY=local',
+    registers,
+  }).set(replicas?.least ?? 0);
+  new Counter({
+    name: 'biolayer_writes_unconfirmed_total',
+    help: 'Changes that too few replicas confirmed in time, and that were answered with 503',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(replicas?.unconfirmed ?? 0);
     },
   });
 }

@@ -29,6 +29,8 @@ export interface Facts {
   servers: readonly Server[];
   /** Whether creates are refused for lack of memory. */
   isMemoryHigh: boolean;
+  /** Replicas that must have a change before it is confirmed; 0 when it is confirmed at once. */
+  replicasRequired: number;
   /** Whether Redis' clock has jumped and the jump is not confirmed. */
   isClockHeld: boolean;
   /** Processes that are alive. */
@@ -55,6 +57,7 @@ export function diagnose(facts: Facts): Check[] {
     ofServers('eviction', facts, eviction),
     ofServers('persistence', facts, persistence),
     ofServers('memory', facts, (info) => memory(info, facts)),
+    ofServers('replicas', facts, (info) => replicas(info, facts)),
     clock(facts),
     workers(facts),
     queues(facts),
@@ -135,6 +138,25 @@ function memory(redis: ReadonlyMap<string, string>, { isMemoryHigh }: Facts): Fo
   const remedy = 'Raise maxmemory, or shorten the retention of the largest orgs.';
   if (isMemoryHigh) return fault(`${detail}: creates are refused`, remedy);
   return used < limit * MEMORY_WARNING ? ok(detail) : warning(detail, remedy);
+}
+
+function replicas(redis: ReadonlyMap<string, string>, { replicasRequired }: Facts): Found {
+  const online = onlineReplicas(redis);
+  const known = Number(redis.get('connected_slaves') ?? 0);
+  const count = (number: number) => (number === 1 ? '1 replica follows' : `${number} replicas follow`);
+  if (online < replicasRequired)
+    return fault(
+      `${count(online)}, and ${replicasRequired} must confirm: changes are answered with 503`,
+      'Start the missing replicas, or set DURABILITY_REPLICAS to their number.',
+    );
+  if (online < known)
+    return warning(`${count(online)} of ${known}`, 'See the log of the replica that is not in sync.');
+  return ok(replicasRequired === 0 ? count(online) : `${count(online)}, ${replicasRequired} must confirm`);
+}
+
+/** How many replicas follow a server. @param info of its section on replication */
+export function onlineReplicas(info: ReadonlyMap<string, string>): number {
+  return [...info].filter(([name, text]) => /^slave\d+$/.test(name) && text.includes('state=online')).length;
 }
 
 function megabytes(bytes: number): string {

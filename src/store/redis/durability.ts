@@ -11,6 +11,16 @@ import { type RedisClient, serverOf } from './servers.ts';
 /** Longest wait for the replicas, ms: less than the time limit of a command. */
 const WAIT_LIMIT = 1000;
 
+/** How the confirmation of writes goes. */
+export interface ReplicaStatus {
+  /** So many replicas must have a write. */
+  readonly least: number;
+  /** Writes so far that were not confirmed in time. */
+  readonly unconfirmed: number;
+  /** Whether the last writes of all servers were confirmed. */
+  readonly isConfirmed: boolean;
+}
+
 /** The write has happened, but a failover may undo it. Counts as an outage. */
 export class UnconfirmedError extends Error {
   constructor() {
@@ -32,8 +42,10 @@ export interface ReplicaOptions {
 const confirmations = new WeakMap<RedisClient, Confirmations>();
 
 /** From now on, commits that are given to this connection are confirmed by replicas. */
-export function confirmByReplicas(redis: RedisClient, options: ReplicaOptions): void {
-  confirmations.set(redis, new Confirmations(options));
+export function confirmByReplicas(redis: RedisClient, options: ReplicaOptions): ReplicaStatus {
+  const made = new Confirmations(options);
+  confirmations.set(redis, made);
+  return made;
 }
 
 /**
@@ -65,15 +77,39 @@ export function confirmedRead<T>(db: Db, key: string, read: (db: Db) => Promise<
 }
 
 /** The confirmations of all servers behind a connection. */
-class Confirmations {
+class Confirmations implements ReplicaStatus {
   readonly #options: ReplicaOptions;
   readonly #servers = new WeakMap<Redis, ServerConfirmations>();
+  /** Servers whose last writes were not confirmed. */
+  readonly #failing = new Set<Redis>();
+  unconfirmed = 0;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
   }
 
+  get least(): number {
+    return this.#options.least;
+  }
+
+  get isConfirmed(): boolean {
+    return this.#failing.size === 0;
+  }
+
   async run<T>(
+    key: string,
+    run: (redis: RedisClient) => Promise<T>,
+    isNeeded: (result: T) => boolean,
+  ): Promise<T> {
+    try {
+      return await this.#run(key, run, isNeeded);
+    } catch (error) {
+      if (error instanceof UnconfirmedError) this.unconfirmed += 1;
+      throw error;
+    }
+  }
+
+  async #run<T>(
     key: string,
     run: (redis: RedisClient) => Promise<T>,
     isNeeded: (result: T) => boolean,
@@ -95,7 +131,16 @@ class Confirmations {
   #of(server: Redis): ServerConfirmations {
     const known = this.#servers.get(server);
     if (known !== undefined) return known;
-    const made = new ServerConfirmations(server, this.#options);
+    const made = new ServerConfirmations(server, {
+      ...this.#options,
+      onChange: (state) => {
+        if (state.isConfirmed) this.#failing.delete(server);
+        else this.#failing.add(server);
+        this.#options.onChange?.(state);
+      },
+    });
+    // A server that has gone, such as a master that was replaced, says no more.
+    server.once('end', () => this.#failing.delete(server));
     this.#servers.set(server, made);
     return made;
   }

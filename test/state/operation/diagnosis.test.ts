@@ -12,6 +12,7 @@ const REDIS = {
   used_memory: String(100 * MIB),
   maxmemory: String(1000 * MIB),
 };
+const REPLICA = 'ip=127.0.0.1,port=6380,state=online,offset=1,lag=0';
 const taking = (queue: string) => ({
   kind: 'worker',
   version: '1.0.0',
@@ -23,6 +24,7 @@ function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis
   return {
     servers: [{ name: 'a:6379', info: new Map(Object.entries({ ...REDIS, ...redis })) }],
     isMemoryHigh: false,
+    replicasRequired: 0,
     isClockHeld: false,
     processes: PROCESSES,
     coverage: coverageOf(change.processes ?? PROCESSES, ['sla', 'bulk'], 4),
@@ -58,6 +60,8 @@ describe('a diagnosis', () => {
     ['persistence', 'fault', { redis: { aof_enabled: '0' } }],
     ['persistence', 'fault', { redis: { aof_last_write_status: 'err' } }],
     ['memory', 'warning', { redis: { maxmemory: '0' } }],
+    ['replicas', 'fault', { replicasRequired: 2, redis: { connected_slaves: '1', slave0: REPLICA } }],
+    ['replicas', 'warning', { redis: { connected_slaves: '2', slave0: REPLICA } }],
     ['memory', 'warning', { redis: { used_memory: String(701 * MIB) } }],
     ['memory', 'fault', { redis: { used_memory: String(900 * MIB) }, isMemoryHigh: true }],
     ['clock', 'fault', { isClockHeld: true }],

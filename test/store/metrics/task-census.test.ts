@@ -16,15 +16,32 @@ it('counts the tasks of all orgs by state and mode, with the oldest open ones, a
   await addTask(db, sandbox);
   await applyCommands(db, await addTask(db, one), { name: 'cancel', reason: null });
   await db.redis.set(orgKeysOf(db.prefix, damaged).index('status:queued'), 'not an index');
-  const census = new TaskCensus(db);
-  const counts = await census.counts();
+  const census = new TaskCensus(db, 2);
+  const first = await census.take();
   const found = (mode: string, status: string) =>
-    counts.find((entry) => entry.mode === mode && entry.status === status);
+    first.counts.find((entry) => entry.mode === mode && entry.status === status);
   expect(found('live', 'queued')).toMatchObject({ count: 2, oldest: oldest.created_at });
   expect(found('test', 'queued')).toMatchObject({ count: 1 });
   expect(found('live', 'cancelled')).toMatchObject({ count: 1, oldest: null });
   expect(found('live', 'failed')).toMatchObject({ count: 0 });
   await addTask(db, one);
-  expect(await census.counts()).toBe(counts);
-  expect((await new TaskCensus(db).counts()).find((entry) => entry.status === 'queued')?.count).toBe(3);
+  expect(await census.take()).toBe(first);
+  const later = await new TaskCensus(db, 0).take();
+  expect(later.counts.find((entry) => entry.status === 'queued')?.count).toBe(3);
+  expect(later.busiest).toEqual([]);
+});
+
+it('finds the tenants with most open tasks, and no more than it was asked for', async () => {
+  const orgs = await Promise.all([3, 1, 2].map(async (count) => ({ count, org: await addOrg(db) })));
+  for (const { count, org } of orgs) for (let at = 0; at < count; at += 1) await addTask(db, org);
+  const sandbox = tenantOf(orgs[1]?.org ?? '', 'test');
+  await db.redis.sadd(orgKeysOf(db.prefix, sandbox).orgs, sandbox);
+  for (let at = 0; at < 4; at += 1) await addTask(db, sandbox);
+  const { busiest } = await new TaskCensus(db, 2).take();
+  expect(busiest.map(({ tenant_id, open }) => [tenant_id, open])).toEqual([
+    [sandbox, 4],
+    [orgs[0]?.org, 3],
+  ]);
+  expect(busiest[0]?.byStatus).toContainEqual({ status: 'queued', count: 4 });
+  expect(busiest[0]?.byStatus.map(({ status }) => status)).not.toContain('completed');
 });

@@ -70,6 +70,36 @@ test('a create that a frozen replica does not have is answered with 503, as is i
   expect(await countTasks()).toBe(before + 1);
 });
 
+test('readiness, metrics and the diagnosis tell that writes are not confirmed, until they are', async () => {
+  const readiness = async () =>
+    (await fetch(`${strict.url}/readyz`)).json() as Promise<{ replicas?: string }>;
+  const metric = async (name: string) => {
+    const text = (await strict.operator.request('GET', '/metrics')).text;
+    return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
+  };
+  const diagnosis = async () => {
+    const { checks } = await strict.operator.get<{ checks: { name: string; status: string }[] }>(
+      '/admin/diagnosis',
+    );
+    return checks.find((one) => one.name === 'replicas')?.status;
+  };
+  await client.post('/v1/tasks', taskBody());
+  expect(await readiness()).not.toHaveProperty('replicas');
+  expect(await diagnosis()).toBe('ok');
+  const before = await metric('biolayer_writes_unconfirmed_total');
+  await replicas[1]?.kill();
+  await expect.poll(() => metric('biolayer_redis_replicas')).toBe(1);
+  expect(await metric('biolayer_redis_replicas_required')).toBe(2);
+  expect(await diagnosis()).toBe('fault');
+  expect((await client.request('POST', '/v1/tasks', { body: taskBody() })).outcome).toBe('503 unavailable');
+  expect(await metric('biolayer_writes_unconfirmed_total')).toBe(before + 1);
+  expect(await readiness()).toMatchObject({ status: 'degraded', replicas: 'unconfirmed' });
+  await replicas[1]?.start();
+  const create = async () => (await client.request('POST', '/v1/tasks', { body: taskBody() })).outcome;
+  await expect.poll(create, { timeout: 10_000 }).toBe('201');
+  expect(await readiness()).not.toHaveProperty('replicas');
+});
+
 test('reads are answered while a write waits for replicas', async () => {
   replicas[0]?.freeze();
   const waits = client.request('POST', '/v1/tasks', { body: taskBody() });

@@ -43,7 +43,7 @@ export const diagnosisRoutes = [
     description:
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
-    async handler({ deps: { db, memory, failedJobs, coverage } }) {
+    async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
       const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
       const [servers, processes, failed, { dead }, outbox] = await Promise.all([
         Promise.all(
@@ -57,6 +57,7 @@ export const diagnosisRoutes = [
       const checks = diagnose({
         servers,
         isMemoryHigh: memory.isHigh,
+        replicasRequired: replicas?.least ?? 0,
         isClockHeld: db.clock.isFrozen,
         processes,
         coverage: coverage(processes),
