@@ -89,6 +89,8 @@ export interface Config {
   readonly vapidSubject: string | undefined;
   /** Where evidence files are stored: a folder or an S3 URL. */
   readonly evidenceStore: string;
+  /** Days after which a finished task leaves Redis for the evidence store; 0: never. */
+  readonly archiveAfterDays: number;
   readonly logLevel: LogLevel;
   readonly dataDir: string;
   /** Where a worker process answers `/metrics`, `/livez` and `/readyz`. Port 0 for any free one; undefined: nowhere. */
@@ -226,6 +228,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       asText,
       given('DATA_DIR') ? join(dataDir, 'evidence') : './.data/evidence',
     ),
+    archiveAfterDays: read('ARCHIVE_AFTER_DAYS', asInteger(0, 3650), 0),
     logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
     dataDir,
     metrics: {

@@ -71,6 +71,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.
     publicUrl: config.publicUrl ?? (config.redis === undefined ? 'own' : undefined),
     evidenceStore,
+    archiveAfterDays: config.archiveAfterDays,
     clientLimits: clientLimitsOf(config),
     log,
   });

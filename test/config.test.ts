@@ -96,6 +96,7 @@ describe('defaults', () => {
       workerShards: undefined,
       memoryHighWater: 85,
       metricsTopOrgs: 0,
+      archiveAfterDays: 0,
       webhookDisableAfterHours: 120,
     };
     expect(loadConfig({}, 'server')).toEqual(expected);
@@ -138,6 +139,7 @@ it('reads every variable', () => {
       METRICS_PORT: '9464',
       MEMORY_HIGH_WATER: '70',
       METRICS_TOP_ORGS: '10',
+      ARCHIVE_AFTER_DAYS: '90',
       BOARD_ACTIONS: 'on',
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318',
       WEBHOOK_DISABLE_AFTER_HOURS: '24',
@@ -149,6 +151,7 @@ it('reads every variable', () => {
     metrics: { host: '0.0.0.0', port: 9464 },
     memoryHighWater: 70,
     metricsTopOrgs: 10,
+    archiveAfterDays: 90,
     boardActions: true,
     tracesTo: 'http/protobuf',
     secretsKey: KEY,

@@ -197,6 +197,7 @@ describe('docs/operations.md', () => {
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       QUEUE_SHARDS: String(config.queueShards),
       DURABILITY: config.durabilityReplicas === 0 ? 'local' : 'replicated',
+      ARCHIVE_AFTER_DAYS: String(config.archiveAfterDays),
       MEMORY_HIGH_WATER: String(config.memoryHighWater),
       METRICS_TOP_ORGS: String(config.metricsTopOrgs),
       BOARD_ACTIONS: config.boardActions ? 'on' : 'off',

@@ -12,10 +12,12 @@ import { createApp } from '../api/app.ts';
 import { handleClientErrors } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config, MEMORY_HIGH_WATER } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
+import { Archiver } from '../processors/archiver.ts';
 import { Queues } from '../queues/queues.ts';
 import { queuePrefix } from '../queues/shards.ts';
 import { DEFAULT_STORAGE_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
+import { Archive } from '../store/archive/archive.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
 import { PASSWORD_COST, type PasswordCost } from '../store/identity/passwords.ts';
 import { sweepEvidence } from '../store/maintenance/evidence-sweep.ts';
@@ -42,6 +44,8 @@ const LISTEN_BACKLOG = 4096;
 
 /** Interval of the sweep that deletes orphaned files, ms. */
 const SWEEP_EVERY = 600_000;
+
+const DAY = 24 * 3600 * 1000;
 
 /** How long a shutdown waits for requests on idle connections, ms: most clients in use send one within that time. */
 const LINGER_MS = 1000;
@@ -119,6 +123,8 @@ export interface WebOptions {
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
+  /** Days after which a finished task is archived; 0, the default: never. */
+  archiveAfterDays?: number;
   /** The mail server for notices, if there is one; the web process only tells that e-mail can be used. */
   mail?: { url: string } | undefined;
   log: Logger;
@@ -154,6 +160,8 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const writer = replicated?.writer ?? null;
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
+  const archive = new Archive({ db, files: evidence, sealer: options.sealer });
+  db.archive = archive;
   const { memoryHighWater = MEMORY_HIGH_WATER } = options;
   const memory = new MemoryWatch(redis, memoryHighWater / 100, logMemory(log));
   const queues = new Queues({
@@ -228,6 +236,14 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   }, SWEEP_EVERY);
   sweep.unref();
 
+  const { archiveAfterDays = 0 } = options;
+  const archiver = new Archiver({
+    archive,
+    log,
+    after: archiveAfterDays === 0 ? null : archiveAfterDays * DAY,
+  });
+  archiver.start();
+
   return {
     url,
     port,
@@ -238,7 +254,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
         lingerMs: options.lingerMs ?? LINGER_MS,
       });
       closing.abort();
-      await closed;
+      await Promise.all([closed, archiver.close()]);
       clearInterval(sweep);
       await heartbeat.stop();
       clock.stop();

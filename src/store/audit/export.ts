@@ -4,6 +4,7 @@
 
 import { ExportWriter, type Linked } from '../../state/audit/export-file.ts';
 import { timestamp } from '../../state/text/time.ts';
+import { ARCHIVED } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -101,13 +102,15 @@ async function* histories(
 ): AsyncGenerator<string> {
   const keys = orgKeysOf(db.prefix, orgId);
   const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + ID_AHEAD) } as const;
-  for await (const chunk of scan(db, [keys.index('all'), keys.index(GOLD_INDEX)], created))
+  const indexes = [keys.index('all'), keys.index(GOLD_INDEX)];
+  for await (const chunk of scan(db, indexes, created, keys.index(ARCHIVED)))
     for (let at = 0; at < chunk.length; at += STEP) {
       // While no lines are found nothing is sent, so a disconnected client is only noticed here.
       signal?.throwIfAborted();
       const ids = await notEndedBefore(db, orgId, chunk.slice(at, at + STEP), range.from);
       const lines = (await loadWholes(db, orgId, ids)).flatMap((whole) =>
-        whole === null ? [] : linesOf(writer, whole, range),
+        // The histories of copies belong to their workers.
+        whole === null || whole.task.copy_of !== undefined ? [] : linesOf(writer, whole, range),
       );
       if (lines.length > 0) yield lines.join('');
     }

@@ -215,6 +215,10 @@ async function change(
     if (decision.ok && isSuperfluous(stored.task, original) && isAllowed('cancel', decision.task.status))
       decision = decide(stored.task, [...commands, { name: 'cancel', reason: null }], context);
     if (!decision.ok) return refused(decision.refusal);
+    if (stored.isArchived) {
+      await db.archive?.restore(orgId, taskId);
+      return CONFLICT;
+    }
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...(plan.guards ?? [])];
     const extraWrites = isRevoked ? undefined : options.extraWrites;

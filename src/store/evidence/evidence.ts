@@ -13,19 +13,22 @@ import {
   refuseEvidence,
   type Uploader,
 } from '../../state/tasks/evidence.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
 import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { CallerGuards, ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
+import { pairsOf } from '../redis/archive.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, UnreadableRecord } from '../redis/unreadable.ts';
+import { liveOrArchived } from '../tasks/archived.ts';
 import { loadTask } from '../tasks/tasks.ts';
 import { type EvidenceFiles, evidencePath, type Incoming, taskFilesPath } from './files.ts';
-import { orphanedFilesKey, removeOrphanedFile, TOMBSTONE } from './orphaned-files.ts';
+import { type StagedFile, stageFile, TOMBSTONE } from './orphaned-files.ts';
 
 const SHAPE: Shape<Evidence> = {
   evidence_id: 'string',
@@ -36,17 +39,46 @@ const SHAPE: Shape<Evidence> = {
   worker_id: 'string',
 };
 
-/**
- * The evidence of a task, oldest first, with the version of its record (0: there is none). Files whose record cannot be
- * read are left out and reported.
- */
-export async function loadEvidence(
-  db: Db,
-  orgId: string,
-  taskId: string,
-): Promise<{ version: number; items: Evidence[] }> {
+/** The evidence of a task, oldest first, with the version of its record; 0: there is none. */
+interface EvidenceRecord {
+  version: number;
+  items: Evidence[];
+}
+
+/** The evidence of a task in Redis. Files whose record cannot be read are left out and reported. */
+export async function loadEvidence(db: Db, orgId: string, taskId: string): Promise<EvidenceRecord> {
   const key = orgKeysOf(db.prefix, orgId).evidence(taskId);
-  const { v, ...fields } = await fetched(key, db.redis.hgetall(key));
+  return readFields(db, key, await fetched(key, db.redis.hgetall(key)));
+}
+
+/** The files of a task or copy, which may be archived, as by `loadEvidence`. @throws the errors of the archive */
+export async function loadFiles(
+  db: Db,
+  { org_id, status }: Pick<Task, 'org_id' | 'status'>,
+  taskId: string,
+): Promise<Evidence[]> {
+  const live = () => loadEvidence(db, org_id, taskId);
+  if (!isFinal(status)) return (await live()).items;
+  const key = orgKeysOf(db.prefix, org_id).evidence(taskId);
+  const found = await liveOrArchived(
+    db,
+    org_id,
+    taskId,
+    async () => {
+      const record = await live();
+      return record.version === 0 ? null : record;
+    },
+    ({ evidence }) =>
+      readFields(
+        db,
+        key,
+        Object.fromEntries(pairsOf(evidence).map(([name, text]) => [name, text.toString()])),
+      ),
+  );
+  return found?.items ?? [];
+}
+
+function readFields(db: Db, key: string, { v, ...fields }: Record<string, string>): EvidenceRecord {
   const items: Evidence[] = [];
   for (const [id, text] of Object.entries(fields)) {
     const json = readJson(text);
@@ -67,7 +99,7 @@ export async function loadAllEvidence(db: Db, task: Task): Promise<(Evidence & {
   const ids = [task.task_id, ...answered.map((one) => one.task_id)];
   const found = await Promise.all(
     ids.map(async (task_id) => {
-      const { items } = await loadEvidence(db, task.org_id, task_id);
+      const items = await loadFiles(db, task, task_id);
       return items.map((one) => ({ ...one, task_id }));
     }),
   );
@@ -75,14 +107,8 @@ export async function loadAllEvidence(db: Db, task: Task): Promise<(Evidence & {
 }
 
 /** An uploaded file that is not evidence yet. */
-export interface Staged {
+export interface Staged extends StagedFile {
   evidence_id: string;
-  bytes: number;
-  sha256: string;
-  /** Its path in the file store. */
-  path: string;
-  /** When it was added to the orphaned files, ms. */
-  staged_at: number;
 }
 
 /**
@@ -96,23 +122,9 @@ export async function stageEvidence(
   taskId: string,
   incoming: Incoming,
 ): Promise<Staged> {
-  const staged_at = db.clock.now();
-  const evidence_id = newId(staged_at);
+  const evidence_id = newId(db.clock.now());
   const path = evidencePath(orgId, taskId, evidence_id);
-  const staged = { evidence_id, bytes: incoming.bytes, sha256: incoming.sha256, path, staged_at };
-  await db.redis.zadd(orphanedFilesKey(db, path), staged_at, path);
-  try {
-    await files.keep(path, incoming);
-  } catch (error) {
-    await dropStaged(db, files, staged);
-    throw error;
-  }
-  return staged;
-}
-
-/** Removes a staged file unless it has become evidence. A failure is ignored: the sweep removes the file later. */
-export async function dropStaged(db: Db, files: EvidenceFiles, { path, staged_at }: Staged): Promise<void> {
-  await removeOrphanedFile(db, files, path, staged_at, null).catch(() => undefined);
+  return { evidence_id, ...(await stageFile(db, files, path, incoming)) };
 }
 
 export type Added =

@@ -4,6 +4,7 @@
 
 import { orgOf } from '../../state/access/tenant.ts';
 import type { TaskInput } from '../../state/tasks/task.ts';
+import { resealArchiveKey } from '../archive/archive-key.ts';
 import { resealAuditKeys } from '../audit/signing-keys.ts';
 import { resealOAuthSettings } from '../identity/oauth-settings.ts';
 import {
@@ -50,6 +51,7 @@ export const SEALED_KINDS = [
   'webhook_secret',
   'webhook_endpoint',
   'notification_channels',
+  'archive_key',
   'task',
 ] as const;
 
@@ -135,6 +137,7 @@ async function tryReseal(
 function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | null): string {
   if (tenant === null) return kind;
   const keys = orgKeysOf(db.prefix, tenant);
+  if (kind === 'archive_key') return keys.archive;
   if (id === null) return keys.org;
   if (kind === 'task') return keys.task(id);
   return kind === 'notification_channels' ? keys.notificationChannels(id) : keys.endpoint(id);
@@ -150,6 +153,7 @@ async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outc
   );
   return Promise.all([
     tryReseal(db, 'webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
+    tryReseal(db, 'archive_key', tenantId, null, () => resealArchiveKey(db, sealer, tenantId)),
     ...(ids ?? []).map((id) =>
       tryReseal(db, 'webhook_endpoint', tenantId, id, () => resealEndpoint(db, sealer, tenantId, id)),
     ),

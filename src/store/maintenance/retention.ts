@@ -9,17 +9,12 @@
 // dispute.
 
 import { isCounted, purgedSample } from '../../state/stats/tally.ts';
-import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import {
-  type Due,
-  heldUntil,
-  historyRetentionMember,
-  parseRetentionMember,
-} from '../../state/tasks/retention.ts';
+import { type Due, heldUntil, parseRetentionMember } from '../../state/tasks/retention.ts';
 import type { Task } from '../../state/tasks/task.ts';
-import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
+import { deliveryListWrites, lastDeliveryDue, taskRemovalWrites } from '../commands/task-removal.ts';
+import { forgetHistory } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
 import { noticePurge } from '../notices/notices.ts';
 import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';
@@ -29,16 +24,6 @@ import { type OrgKeys, orgKeysOf, partitionKeys } from '../redis/keys.ts';
 import { sampleWrite } from '../stats/sample-log.ts';
 import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
 import { loadWhole, type WholeTask } from '../tasks/tasks.ts';
-import { DELIVERY_STATUSES } from '../webhooks/delivery-record.ts';
-import {
-  type DeliveryTarget,
-  deadMember,
-  deliveriesIndex,
-  isParked,
-  listedMember,
-  pendingMember,
-  readField,
-} from '../webhooks/delivery-target.ts';
 import { findInLog } from '../workers/worker-log.ts';
 
 /** A postponed purge is tried again after this at the earliest, ms. */
@@ -140,6 +125,9 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
     return { purges: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
   }
   const references = await referenceWrites(db, task, history);
+  // Their list members contain times of the events and cannot be derived once the history is gone.
+  const fields = await db.redis.hkeys(keys.deliveries(task.task_id));
+  const listed = deliveryListWrites(db, task, history, fields);
   const evidence = await evidencePurge(db, task.org_id, task.task_id);
   return due.log
     ? {
@@ -151,8 +139,7 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
         ],
         writes: [
           ...forgetHistory(db, task),
-          // Their list members contain times of the events and cannot be derived once the history is gone.
-          ...(await deliveryListWrites(db, task, history)),
+          ...listed,
           ['UNLINK', keys.deliveries(task.task_id)],
           ...references,
           done,
@@ -162,68 +149,14 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
         purges: 'task',
         guards: [...guards.slice(0, -1), ...evidence.guards, ...guards.slice(-1)],
         writes: [
-          ...(await deliveryListWrites(db, task, history)),
-          ...taskPurgeWrites(db, task),
+          ...listed,
+          ...taskRemovalWrites(db, task),
           ...(isCounted(task) ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))] : []),
           ...evidence.writes,
           ...references,
           done,
         ],
       };
-}
-
-/**
- * When the last pending delivery of the task is due, ms; null when none is pending; 0 when one is parked in a backlog,
- * so that its time is unknown.
- */
-async function lastDeliveryDue(db: Db, task: Task): Promise<number | null> {
-  const { deliveries, pendingDeliveries: pendingKey } = orgKeysOf(db.prefix, task.org_id);
-  const fields = await db.redis.hkeys(deliveries(task.task_id));
-  const toEndpoints = fields.map(readField).filter((one) => one.endpoint_id !== undefined);
-  const toCallback = Array.from({ length: task.sequence }, (_, index) => ({ sequence: index + 1 }));
-  const { org_id, task_id } = task;
-  const members = [...toCallback, ...toEndpoints].map((one) => pendingMember({ org_id, task_id, ...one }));
-  const scores = await db.redis.zmscore(pendingKey, ...members);
-  const dueTimes = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
-  if (dueTimes.length === 0) return null;
-  const last = Math.max(...dueTimes);
-  return isParked(last) ? 0 : last;
-}
-
-/** Writes that remove the task's deliveries from lists. */
-async function deliveryListWrites(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
-  const { org_id, task_id } = task;
-  const keys = orgKeysOf(db.prefix, org_id);
-  const fields = await db.redis.hkeys(keys.deliveries(task_id));
-  return fields.flatMap((field): Write[] => {
-    const target: DeliveryTarget = { org_id, task_id, ...readField(field) };
-    const at = Date.parse(history[target.sequence - 1]?.at ?? '');
-    if (Number.isNaN(at)) return [];
-    const { endpoint_id: endpoint } = target;
-    const dead: Write = ['ZREM', keys.dead, deadMember(target, at)];
-    if (endpoint === undefined) return [dead];
-    const listed = DELIVERY_STATUSES.map(
-      (status): Write => ['ZREM', keys.index(deliveriesIndex(endpoint, status)), listedMember(target, at)],
-    );
-    return [dead, ...listed];
-  });
-}
-
-function taskPurgeWrites(db: Db, task: Task): Write[] {
-  const { org_id, task_id } = task;
-  const keys = orgKeysOf(db.prefix, org_id);
-  return [
-    ['UNLINK', keys.task(task_id)],
-    ['UNLINK', keys.history(task_id)],
-    ['UNLINK', keys.deliveries(task_id)],
-    ['UNLINK', keys.ordering(task_id)],
-    ['UNLINK', keys.messages(task_id)],
-    ...(task.copies === undefined ? [] : [['UNLINK', keys.claims(task_id)] as const]),
-    ...[...indexesOf(task), ...stateIndexesOf(task), `status:${task.status}`].map(
-      (name): Write => ['ZREM', keys.index(name), task_id],
-    ),
-    ['ZREM', keys.retain, historyRetentionMember(task)],
-  ];
 }
 
 /** Writes that remove the references of the history from the org's feed and the workers' offers and logs. */

@@ -16,7 +16,7 @@ import type { RedisClient } from './servers.ts';
  * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
  * - `below_limit`: the sorted set has fewer than `limit` members, counted together with the sets `others`; for a plain
- *   set, `countWith` is `SCARD`.
+ *   set or a hash, `countWith` is `SCARD` or `HLEN`.
  * - `at_most`: the number in the field of the hash (absent: 0) is at most `limit`.
  * - `due`: the time `at` (ms) has come by Redis' clock, and that clock agrees with the process's; for irreversible
  *   changes. It must be last, so that a stale change is reported as such: a `due` guard that fails makes `commit` throw.
@@ -29,7 +29,13 @@ export type Guard =
   | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }
   | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
-  | { kind: 'below_limit'; key: string; others?: readonly string[]; countWith?: 'SCARD'; limit: number }
+  | {
+      kind: 'below_limit';
+      key: string;
+      others?: readonly string[];
+      countWith?: 'SCARD' | 'HLEN';
+      limit: number;
+    }
   | { kind: 'at_most'; key: string; field: string; limit: number }
   | { kind: 'due'; key: string; at: number; clock: Clock };
 

@@ -4,6 +4,7 @@
 
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import type { Task } from '../../state/tasks/task.ts';
+import type { TaskArchive } from './archive.ts';
 import { patientCluster, probeCluster, RequestCluster } from './cluster.ts';
 import { batchCommands, limitTime } from './sending.ts';
 import type { RedisClient } from './servers.ts';
@@ -28,6 +29,8 @@ export interface Db {
   /** First part of every key. */
   prefix: string;
   clock: Clock;
+  /** Finished tasks that have left Redis; absent in processes that have no access to the file store. */
+  archive?: TaskArchive;
   /** Called for each record that was left out because it cannot be read. */
   onUnreadable?: (record: { key: string; kind: 'newer' | 'broken'; reason: string }) => void;
   /** Called after each commit that changed a task. @param before null when it was created */

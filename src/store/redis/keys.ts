@@ -69,6 +69,8 @@ export function partitionKeys(prefix: string, partition: string) {
      * history.
      */
     retain: `${base}:retain`,
+    /** Sorted set: `<org> <segment>` of segments of the archive, by when to bring their tasks back for the purge. */
+    segments: `${base}:segments`,
     /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
     orphanedFiles: `${base}:orphaned-files`,
     /** Never exists: what a check whether Redis takes writes would write. */
@@ -210,6 +212,8 @@ function orgKeys(prefix: string, orgId: string) {
     issuerPairs: `${base}:issuers`,
     /** Hash: `evidence_bytes`, and `answers:<hour since 1970>`, bytes of idempotent responses recorded in that hour. */
     usage: `${base}:usage`,
+    /** Hash: `k`, the sealed key of the org's archive; id of a segment of it → SHA-256 of its file. */
+    archive: `${base}:archive`,
     idempotency: (hash: string) => `${base}:idempotency:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,

@@ -1,6 +1,7 @@
 // Lists: sorted sets whose members sort as text by creation time. A page continues after a member, not at an offset, so
 // members that are added or removed elsewhere never shift it. Several indexes are merged while they are read.
 
+import { readArchivedMember } from './archive.ts';
 import type { Db } from './connection.ts';
 import { concernsOneItem, reportFailed } from './unreadable.ts';
 
@@ -41,11 +42,20 @@ export async function inEach(
   return members.filter((_, at) => found.every((family) => family.some((list) => list[at] !== null)));
 }
 
-/** Members of the union of the indexes in order, in chunks, without duplicates. */
-export async function* scan(db: Db, keys: readonly string[], range: Range): AsyncGenerator<string[]> {
+/**
+ * Members of the union of the indexes in order, in chunks, without duplicates.
+ * @param archived the index of archived tasks, whose members count as the ids that they begin with. It is read together with
+ *   the others in one atomic read, so that no task is missed while it moves from one to the other.
+ */
+export async function* scan(
+  db: Db,
+  keys: readonly string[],
+  range: Range,
+  archived: string | null = null,
+): AsyncGenerator<string[]> {
   let after = range.after;
   for (;;) {
-    const { chunk, done } = await readChunk(db, keys, { ...range, after });
+    const { chunk, done } = await readChunk(db, keys, { ...range, after }, archived);
     if (chunk.length > 0) yield chunk;
     if (done) return;
     after = chunk.at(-1) ?? null;
@@ -56,19 +66,12 @@ async function readChunk(
   db: Db,
   keys: readonly string[],
   range: Range,
+  archived: string | null,
 ): Promise<{ chunk: string[]; done: boolean }> {
   const ascending = range.order === 'asc';
-  const low =
-    ascending && range.after !== null ? `(${range.after}` : range.from === null ? '-' : `[${range.from}`;
-  const high =
-    !ascending && range.after !== null ? `(${range.after}` : range.to === null ? '+' : `(${range.to}`;
-  const lists = await Promise.all(
-    keys.map((key) =>
-      ascending
-        ? db.redis.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK)
-        : db.redis.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK),
-    ),
-  );
+  const lists = await (archived === null
+    ? readLists(db, keys, range)
+    : readWithArchived(db, keys, range, archived));
   const before = (a: string, b: string) => (ascending ? a < b : a > b);
   // An index with a full chunk may continue. Members after the nearest such end are left to the next chunk.
   const ends = lists.filter((list) => list.length === CHUNK).map((list) => list.at(-1) ?? '');
@@ -78,6 +81,50 @@ async function readChunk(
   );
   const merged = [...new Set(lists.flat())].sort((a, b) => (a === b ? 0 : before(a, b) ? -1 : 1));
   return { chunk: end === null ? merged : merged.filter((one) => !before(end, one)), done: end === null };
+}
+
+/** The bounds of a range, as Redis takes them. */
+function boundsOf({ order, after, from, to }: Range): { low: string; high: string } {
+  const ascending = order === 'asc';
+  return {
+    low: ascending && after !== null ? `(${after}` : from === null ? '-' : `[${from}`,
+    high: !ascending && after !== null ? `(${after}` : to === null ? '+' : `(${to}`,
+  };
+}
+
+/** The next members of each index. */
+function readLists(db: Db, keys: readonly string[], range: Range): Promise<string[][]> {
+  const { low, high } = boundsOf(range);
+  return Promise.all(
+    keys.map((key) =>
+      range.order === 'asc'
+        ? db.redis.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK)
+        : db.redis.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK),
+    ),
+  );
+}
+
+/** The next members of each index, and of the index of archived tasks as ids, in one atomic read. */
+async function readWithArchived(
+  db: Db,
+  keys: readonly string[],
+  range: Range,
+  archived: string,
+): Promise<string[][]> {
+  const { low, high } = boundsOf(range);
+  const ascending = range.order === 'asc';
+  // The member of the last id continues behind it.
+  const start = ascending && range.after !== null ? `(${range.after};` : low;
+  const transaction = db.redis.multi();
+  for (const [key, from] of [...keys.map((one) => [one, low] as const), [archived, start] as const])
+    if (ascending) transaction.zrangebylex(key, from, high, 'LIMIT', 0, CHUNK);
+    else transaction.zrevrangebylex(key, high, from, 'LIMIT', 0, CHUNK);
+  const replies = (await transaction.exec()) ?? [];
+  return replies.map(([error, members], at) => {
+    if (error) throw error;
+    const list = members as string[];
+    return at < keys.length ? list : list.map((one) => readArchivedMember(one).task_id);
+  });
 }
 
 /**

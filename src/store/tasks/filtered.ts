@@ -2,11 +2,14 @@
 // found in it, so that every page but the last is full.
 
 import { matchesFilters, type TaskFilters } from '../../state/tasks/filters.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { timeOf } from '../../state/text/time.ts';
+import { ARCHIVED } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { inEach, page, type Range } from '../redis/lists.ts';
+import { inEach, page, type Range, scan } from '../redis/lists.ts';
+import { archivedEntry } from './archived.ts';
 import { loadTasks, type StoredTask } from './tasks.ts';
 
 /** Filters with an index for each value, in which gold tasks of a type are too. */
@@ -82,4 +85,78 @@ export async function filteredTasks(
     (ids) => inEach(db, others, ids),
     signal,
   );
+}
+
+/** Most archived tasks, and segments of them, that one page examines. */
+const MAX_ARCHIVED = 1000;
+const MAX_SEGMENTS = 8;
+/** Archived tasks that are read at the same time. */
+const ARCHIVED_STEP = 50;
+
+/** As `filteredTasks`, with archived tasks, for which there are no other indexes than that of their creation. */
+export async function filteredOfAllTime(
+  db: Db,
+  orgId: string,
+  filters: TaskFilters,
+  range: Range,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<{ items: StoredTask[]; next: string | null }> {
+  const live = await filteredTasks(db, orgId, filters, range, limit, signal);
+  if (db.archive === undefined || !mayBeArchived(filters)) return live;
+  const isAscending = range.order === 'asc';
+  // Behind the end of that page there may be others that are not archived.
+  const until = live.next === null ? {} : isAscending ? { to: live.next } : { from: live.next };
+  const archived = await archivedTasks(db, orgId, filters, { ...range, ...until }, limit, signal);
+  const end = archived.next ?? live.next;
+  const isBefore = (a: string, b: string) => (isAscending ? a < b : a > b);
+  // By id, because one may have been restored in between.
+  const all = new Map([...live.items, ...archived.items].map((one) => [one.task.task_id, one]));
+  const found = [...all.values()]
+    .filter(({ task }) => end === null || !isBefore(end, task.task_id))
+    .sort((a, b) => (isBefore(a.task.task_id, b.task.task_id) ? -1 : 1));
+  const items = found.slice(0, limit);
+  return { items, next: found.length > limit ? (items.at(-1)?.task.task_id ?? null) : end };
+}
+
+/** Whether an archived task, which is final and waits for nobody, can match the filters. */
+function mayBeArchived({ status, overdue, in_review, has_open_question }: TaskFilters): boolean {
+  if (overdue === true || in_review === true || has_open_question === true) return false;
+  return status === undefined || status.some(isFinal);
+}
+
+/** One page of the archived tasks that match the filters; it may end before it is full. */
+async function archivedTasks(
+  db: Db,
+  orgId: string,
+  filters: TaskFilters,
+  range: Range,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<{ items: StoredTask[]; next: string | null }> {
+  const items: StoredTask[] = [];
+  const segments = new Set<string>();
+  let last: string | null = null;
+  let examined = 0;
+  for await (const chunk of scan(db, [], range, orgKeysOf(db.prefix, orgId).index(ARCHIVED)))
+    for (let at = 0; at < chunk.length; at += ARCHIVED_STEP) {
+      const ids = chunk.slice(at, at + ARCHIVED_STEP);
+      const entries = await Promise.all(ids.map((id) => archivedEntry(db, orgId, id)));
+      const end = entries.findIndex((one) => one !== null && segments.add(one.segment).size > MAX_SEGMENTS);
+      const step = end === -1 ? ids : ids.slice(0, end);
+      for (const [index, stored] of (await loadTasks(db, orgId, step)).entries()) {
+        if (stored !== null && isListed(stored, filters)) {
+          if (items.length === limit) return { items, next: last };
+          items.push(stored);
+        }
+        last = step[index] ?? null;
+      }
+      examined += step.length;
+      if (end !== -1 || examined >= MAX_ARCHIVED || signal?.aborted === true) return { items, next: last };
+    }
+  return { items, next: null };
+}
+
+function isListed({ task }: StoredTask, filters: TaskFilters): boolean {
+  return task.copy_of === undefined && matchesFilters(task, filters);
 }

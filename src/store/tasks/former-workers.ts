@@ -1,10 +1,13 @@
 // The workers who were ever assigned a task, for other tasks that exclude them. They are a separate field of the task's
-// record, also of a final task: the field is cheap to read, and a guard of it fails only when these workers change.
+// record, also of a final task: the field is cheap to read, and a guard of it fails only when these workers change. Of an
+// archived task they are in its entry of the index.
 
 import type { Task } from '../../state/tasks/task.ts';
+import { ARCHIVED, type ArchivedEntry } from '../redis/archive.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
+import { archivedEntry } from './archived.ts';
 
 const FIELD = 'w';
 
@@ -24,16 +27,32 @@ const NOBODY: FormerWorkers = { ids: [], isUnknown: false, has: () => false, gua
 export async function formerWorkersOf(db: Db, { org_id, input }: Task): Promise<FormerWorkers> {
   const { excluded_tasks = [] } = input.requirements ?? {};
   if (excluded_tasks.length === 0) return NOBODY;
-  const keys = excluded_tasks.map(orgKeysOf(db.prefix, org_id).task);
-  const records = await Promise.all(keys.map((key) => db.redis.hmget(key, 'v', FIELD)));
-  const ids = new Set(records.flatMap(([, workers]) => workers?.split(' ') ?? []));
-  const isUnknown = records.some(([version]) => version === null);
+  const found = await Promise.all(excluded_tasks.map((id) => workersOf(db, org_id, id)));
+  const ids = new Set(found.flatMap((one) => one.ids));
+  const isUnknown = found.some((one) => one.isUnknown);
   return {
     ids: [...ids],
     isUnknown,
     has: (id) => isUnknown || ids.has(id),
-    guards: keys.map((key, at) => ({ kind: 'field', key, field: FIELD, value: records[at]?.[1] ?? null })),
+    guards: found.flatMap((one) => one.guards),
   };
+}
+
+async function workersOf(db: Db, orgId: string, taskId: string): Promise<Omit<FormerWorkers, 'has'>> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const key = keys.task(taskId);
+  const [version, workers = null] = await db.redis.hmget(key, 'v', FIELD);
+  const unchanged: Guard = { kind: 'field', key, field: FIELD, value: workers };
+  if (version !== null) return { ids: workers?.split(' ') ?? [], isUnknown: false, guards: [unchanged] };
+  const archived: ArchivedEntry | null = await archivedEntry(db, orgId, taskId);
+  if (archived === null) return { ids: [], isUnknown: true, guards: [unchanged] };
+  const stillArchived: Guard = {
+    kind: 'score',
+    key: keys.index(ARCHIVED),
+    member: archived.member,
+    score: 0,
+  };
+  return { ids: archived.workers, isUnknown: false, guards: [unchanged, stillArchived] };
 }
 
 /** The field of a task's record, as name and value; empty when it is as it was. @param was null: it is written anew. */

@@ -3,11 +3,14 @@
 
 import { type Author, SIDES } from '../../state/tasks/conversation.ts';
 import type { TaskEvent } from '../../state/tasks/event.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { broken, isObject, type Read, readJsonShape, type Shape } from '../../state/text/forms.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, required } from '../redis/unreadable.ts';
+import { liveOrArchived } from './archived.ts';
 
 export interface Message {
   message_id: string;
@@ -56,11 +59,24 @@ function isAuthor(value: unknown): value is Author {
   return isObject(value) && typeof value.id === 'string' && SIDES.some((side) => side === value.kind);
 }
 
-/** All messages of a task, oldest first; at most `MAX_MESSAGES`. @throws UnreadableRecord */
-export async function loadMessages(db: Db, orgId: string, taskId: string): Promise<Message[]> {
-  const key = orgKeysOf(db.prefix, orgId).messages(taskId);
-  const texts = await fetched(key, db.redis.lrange(key, 0, -1));
+/** All messages of a task, oldest first; at most `MAX_MESSAGES`. @throws UnreadableRecord; the errors of the archive */
+export async function loadMessages(db: Db, { org_id, task_id, status }: Task): Promise<Message[]> {
+  const key = orgKeysOf(db.prefix, org_id).messages(task_id);
+  const live = async () => fetched(key, db.redis.lrange(key, 0, -1));
+  const ofFinal = () =>
+    liveOrArchived(
+      db,
+      org_id,
+      task_id,
+      async () => nonEmpty(await live()),
+      ({ messages }) => messages.map(String),
+    );
+  const texts = isFinal(status) ? ((await ofFinal()) ?? []) : await live();
   return texts.map((text) => required(key, readMessage(text)));
+}
+
+function nonEmpty<T>(list: T[]): T[] | null {
+  return list.length === 0 ? null : list;
 }
 
 function readMessage(text: string): Read<Message> {

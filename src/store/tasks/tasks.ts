@@ -4,9 +4,11 @@ import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { inputAt } from '../../state/tasks/patch.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
+import { type ArchivedTask, fieldIn } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
+import { liveOrArchived } from './archived.ts';
 import {
   type PackedEntry,
   readEntry,
@@ -25,12 +27,23 @@ export interface StoredTask {
   head: string;
   /** The packed field of a final task, as stored. */
   packed?: Buffer;
+  /** It is no longer in Redis, and must be restored before it is changed. */
+  isArchived?: true;
 }
 
-/** Loads a task; null when there is none. @throws UnreadableRecord */
+/** Loads a task; null when there is none. @throws UnreadableRecord; of an archived task, the errors of the archive */
 export async function loadTask(db: Db, orgId: string, taskId: string): Promise<StoredTask | null> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
-  return readStored(orgId, taskId, key, await fetched(key, db.redis.hmgetBuffer(key, ...FIELDS)));
+  return liveOrArchived(
+    db,
+    orgId,
+    taskId,
+    async () => readStored(orgId, taskId, key, await fetched(key, db.redis.hmgetBuffer(key, ...FIELDS))),
+    (archived) => {
+      const stored = wholeOfArchived(db, orgId, archived);
+      return stored && { ...stored, isArchived: true };
+    },
+  );
 }
 
 /**
@@ -77,8 +90,29 @@ export interface WholeTask extends StoredTask {
   history: HistoryEntry[];
 }
 
-/** Loads a task and its history in one atomic read; null when there is none. @throws UnreadableRecord */
-export async function loadWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
+/** Loads a task and its history in one atomic read; null when there is none. @throws as `loadTask` */
+export function loadWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
+  return liveOrArchived(
+    db,
+    orgId,
+    id,
+    () => loadLiveWhole(db, orgId, id),
+    (archived) => {
+      const whole = wholeOfArchived(db, orgId, archived);
+      return whole && { ...whole, isArchived: true };
+    },
+  );
+}
+
+/** The task in the content of its keys; null when it is none. @throws UnreadableRecord */
+export function wholeOfArchived(db: Db, orgId: string, archived: ArchivedTask): WholeTask | null {
+  const key = orgKeysOf(db.prefix, orgId).task(archived.task_id);
+  const fields = FIELDS.map((field) => fieldIn(archived.task, field));
+  const stored = readStored(orgId, archived.task_id, key, fields);
+  return stored && { ...stored, history: unpackEntries(entriesOf(key, stored.packed ?? null, key, [])) };
+}
+
+async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [taskReply, listReply] =
     (await db.redis
@@ -119,7 +153,7 @@ function entriesOf(
     : required(key, readPacked(packed))[2];
 }
 
-/** The stored entries of a task's history, oldest first. @throws UnreadableRecord */
+/** The stored entries of the history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
@@ -130,12 +164,12 @@ export async function loadEntries(db: Db, orgId: string, taskId: string): Promis
   return entriesOf(key, packed, listKey, list);
 }
 
-/** The history of a task, oldest first. @throws UnreadableRecord */
+/** The history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
   return unpackEntries(await loadEntries(db, orgId, taskId));
 }
 
-/** Loads a task with one event of its history; null when there is no such event. @throws UnreadableRecord */
+/** Loads a task with one event of its history; null when there is no such event. @throws as `loadTask` */
 export async function loadEvent(
   db: Db,
   orgId: string,
@@ -149,6 +183,10 @@ export async function loadEvent(
     fetched(listKey, db.redis.lrange(listKey, Math.max(0, sequence - 2), `${sequence - 1}`)),
   ]);
   if (stored === null) return null;
+  if (stored.packed !== undefined) {
+    const event = unpackEntries(entriesOf(listKey, stored.packed, listKey, []))[sequence - 1];
+    return event === undefined ? null : { task: stored.task, event };
+  }
   const entries = list.map((text) => required(listKey, readEntry(text)));
   const entry = sequence === 1 ? entries[0] : entries[1];
   if (entry !== undefined) {

@@ -3,11 +3,13 @@
 
 import { readJson, readShape } from '../../state/text/forms.ts';
 import { type Failing, periodOf } from '../../state/webhooks/endpoint.ts';
+import { pairsOf } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import { countedAt } from '../stats/delivery-counts.ts';
+import { liveOrArchived } from '../tasks/archived.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
 import {
   aroundSequence,
@@ -162,12 +164,32 @@ export function requireMessage(key: string, text: string): Message {
   return required(key, readShape<Message>(json, { id: 'string', at: 'number', body: 'string' }));
 }
 
-/** All readable deliveries of a task by their field, `<sequence>[ <endpoint>]`. */
-export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<string, Delivery>> {
+/**
+ * All readable deliveries of a task by their field, `<sequence>[ <endpoint>]`.
+ * @param mayBeArchived looks for those of an archived task too. @throws the errors of the archive
+ */
+export async function loadDeliveries(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  mayBeArchived = false,
+): Promise<Map<string, Delivery>> {
   const key = orgKeysOf(db.prefix, orgId).deliveries(taskId);
-  const all = await fetched(key, db.redis.hgetallBuffer(key));
+  const live = async () => Object.entries(await fetched(key, db.redis.hgetallBuffer(key)));
+  const ofArchived = () =>
+    liveOrArchived(
+      db,
+      orgId,
+      taskId,
+      async () => {
+        const fields = await live();
+        return fields.length === 0 ? null : fields;
+      },
+      ({ deliveries }) => pairsOf(deliveries),
+    );
+  const all = mayBeArchived ? ((await ofArchived()) ?? []) : await live();
   const found = new Map<string, Delivery>();
-  for (const [field, stored] of Object.entries(all)) {
+  for (const [field, stored] of all) {
     if (field === 'gone') continue;
     const delivery = await nullIfUnreadable(db, async () => requireDelivery(`${key} ${field}`, stored));
     if (delivery !== null) found.set(field, delivery);

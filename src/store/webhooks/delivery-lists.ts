@@ -1,12 +1,15 @@
 // Reads deliveries for the API: those of a task, those in a list (of an endpoint, or exhausted), and one by its id.
 
 import type { HistoryEntry } from '../../state/tasks/event.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { readJson, readShape } from '../../state/text/forms.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
+import { ARCHIVED, fieldIn, pairsOf, readArchivedMember } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
+import { liveOrArchived } from '../tasks/archived.ts';
 import { loadEvent, loadWhole } from '../tasks/tasks.ts';
 import { loadDeliveries, type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
@@ -31,12 +34,10 @@ export interface Listed {
 
 /** All deliveries of a task in the order of its events; null when there is no such task. */
 export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): Promise<Listed[] | null> {
-  const [whole, recorded] = await Promise.all([
-    loadWhole(db, orgId, taskId),
-    loadDeliveries(db, orgId, taskId),
-  ]);
+  const whole = await loadWhole(db, orgId, taskId);
   if (!whole) return null;
   const { task, history } = whole;
+  const recorded = await loadDeliveries(db, orgId, taskId, isFinal(task.status));
   const fields = history.filter((event) => callbackWants(task, event)).map((event) => String(event.sequence));
   const found = [...new Set([...fields, ...recorded.keys()])].flatMap((field) => {
     const { sequence, endpoint_id } = readField(field);
@@ -72,14 +73,22 @@ type Undated = Omit<Listed, 'dueAt'>;
 
 async function loadOne(db: Db, target: DeliveryTarget): Promise<Undated | null> {
   const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
-  const [recorded, about] = await Promise.all([
-    fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
+  const field = fieldOf(target);
+  const live = () => fetched(key, db.redis.hgetBuffer(key, field));
+  const [stored, about] = await Promise.all([
+    live(),
     target.sequence === 0
       ? loadMessage(db, target)
       : loadEvent(db, target.org_id, target.task_id, target.sequence),
   ]);
   if (about === null) return null;
-  const delivery = requireDelivery(`${key} ${fieldOf(target)}`, recorded);
+  const isOfFinal = stored === null && 'task' in about && isFinal(about.task.status);
+  const recorded = isOfFinal
+    ? await liveOrArchived(db, target.org_id, target.task_id, live, ({ deliveries }) =>
+        fieldIn(deliveries, field),
+      )
+    : stored;
+  const delivery = requireDelivery(`${key} ${field}`, recorded);
   if (!('task' in about)) {
     const { type } = required(
       key,
@@ -111,22 +120,40 @@ async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Pro
   });
 }
 
+/** The fields of the deliveries of a task or message. @throws the errors of the archive */
+async function deliveryFields(db: Db, orgId: string, taskId: string): Promise<string[]> {
+  const key = orgKeysOf(db.prefix, orgId).deliveries(taskId);
+  const found = await liveOrArchived(
+    db,
+    orgId,
+    taskId,
+    async () => {
+      const fields = await db.redis.hkeys(key);
+      return fields.length === 0 ? null : fields;
+    },
+    ({ deliveries }) => pairsOf(deliveries).map(([name]) => name),
+  );
+  return found ?? [];
+}
+
 /** Finds a delivery by its id, which starts with the creation time of its task; null when there is none. */
 export async function findDelivery(db: Db, orgId: string, id: string): Promise<Listed | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const floor = id.slice(0, 13);
   const range = [`[${floor}`, `(${floor}~`] as const;
-  const [tasks, messages] = await Promise.all([
+  const [live, messages, archived] = await Promise.all([
     db.redis.zrangebylex(keys.index('all'), ...range),
     db.redis.zrangebylex(keys.index('messages'), ...range),
+    db.redis.zrangebylex(keys.index(ARCHIVED), ...range),
   ]);
+  const tasks = [...live, ...archived.map((member) => readArchivedMember(member).task_id)];
   const sequence = Number.parseInt(id.slice(15, 18), 16);
   const hasId = (target: DeliveryTarget) => deliveryId(target) === id;
   const callbacks = tasks.map((task_id): DeliveryTarget => ({ org_id: orgId, task_id, sequence }));
   let target = callbacks.find(hasId);
   if (target === undefined) {
     const candidates = [...tasks, ...messages];
-    const fields = await Promise.all(candidates.map((task) => db.redis.hkeys(keys.deliveries(task))));
+    const fields = await Promise.all(candidates.map((task) => deliveryFields(db, orgId, task)));
     target = candidates
       .flatMap((task_id, index) =>
         (fields[index] ?? [])

@@ -9,13 +9,13 @@ import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import {
   addEvidence,
-  dropStaged,
   evidencePurge,
   loadEvidence,
   type Staged,
   stageEvidence,
 } from '../../../src/store/evidence/evidence.ts';
 import { openEvidenceFiles } from '../../../src/store/evidence/files.ts';
+import { dropStaged } from '../../../src/store/evidence/orphaned-files.ts';
 import { countUsage } from '../../../src/store/identity/usage.ts';
 import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
 import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';

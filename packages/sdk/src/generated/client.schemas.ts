@@ -9139,7 +9139,7 @@ export type LostSecret = {
     /**
      * What the secret belongs to
      */
-    kind: "audit_signing_key" | "oauth_settings" | "vapid_keys" | "webhook_secret" | "webhook_endpoint" | "notification_channels" | "task";
+    kind: "audit_signing_key" | "oauth_settings" | "vapid_keys" | "webhook_secret" | "webhook_endpoint" | "notification_channels" | "archive_key" | "task";
     /**
      * Id of the org; null for none
      * @format uuid

@@ -18,13 +18,14 @@ import { timestamp } from '../../../state/text/time.ts';
 import {
   type Added,
   addEvidence,
-  dropStaged,
   loadAllEvidence,
   loadEvidence,
+  loadFiles,
   removeEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
 import { evidencePath } from '../../../store/evidence/files.ts';
+import { dropStaged } from '../../../store/evidence/orphaned-files.ts';
 import { FORM_BYTES, UPLOAD_BYTES } from '../../access/in-flight-limits.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { visibleTask } from '../../access/pool-visibility.ts';
@@ -118,8 +119,8 @@ export const evidenceRoutes = [
     params: schema.TaskParams,
     responses: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
-      await ownTask(deps.db, principal, params.task_id);
-      const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
+      const { task } = await ownTask(deps.db, principal, params.task_id);
+      const items = await loadFiles(deps.db, task, params.task_id);
       return evidenceList(items.filter((one) => isUploadOf(one, principal)));
     },
   }),
@@ -135,8 +136,8 @@ export const evidenceRoutes = [
     responses: downloaded,
     async handler({ deps, principal, params }) {
       const { task_id, evidence_id } = params;
-      await ownTask(deps.db, principal, task_id);
-      const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
+      const { task } = await ownTask(deps.db, principal, task_id);
+      const items = await loadFiles(deps.db, task, task_id);
       const evidence = items.find((one) => one.evidence_id === evidence_id && isUploadOf(one, principal));
       if (evidence === undefined) throw notFound();
       return download(deps, principal.org_id, { ...evidence, task_id });

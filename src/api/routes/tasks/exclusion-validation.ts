@@ -1,13 +1,17 @@
 // The workers and tasks that requirements name exist, and the key may see them.
 
+import { isGold } from '../../../state/tasks/gold.ts';
+import { poolOf } from '../../../state/tasks/task.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { inEach } from '../../../store/redis/lists.ts';
+import { loadTask } from '../../../store/tasks/tasks.ts';
 import { loadWorker } from '../../../store/workers/workers.ts';
 import { maySeeWorker } from '../../access/pool-visibility.ts';
-import type { KeyPrincipal } from '../../access/principal.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
+import { MAX_EXCLUDED_TASKS } from './task-requirements.schema.ts';
 
 /** The errors of the ids in a body, which may be invalid. Those of workers who are excluded need not exist. */
 export async function namedErrors(db: Db, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
@@ -47,5 +51,21 @@ async function visibleTasks(db: Db, { org_id, pools }: KeyPrincipal, ids: string
   if (ids.length === 0) return [];
   const { index } = orgKeysOf(db.prefix, org_id);
   const indexes = pools.includes('*') ? [index('all')] : pools.map((pool) => index(`pool:${pool}`));
-  return inEach(db, [indexes], ids);
+  const found = await inEach(db, [indexes], ids);
+  // Archived tasks are in none of these indexes.
+  const others = await Promise.all(
+    ids
+      .filter((id) => !found.includes(id))
+      .slice(0, MAX_EXCLUDED_TASKS)
+      .map((id) => loadTask(db, org_id, id)),
+  );
+  const archived = others.flatMap((one) =>
+    one?.isArchived &&
+    one.task.copy_of === undefined &&
+    !isGold(one.task) &&
+    maySeePool({ pools }, poolOf(one.task))
+      ? [one.task.task_id]
+      : [],
+  );
+  return [...found, ...archived];
 }

@@ -24,8 +24,8 @@ export const messageRoutes = [
     query: schema.Page,
     responses: schema.listed,
     async handler({ deps, principal, params, query }) {
-      await visibleTask(deps.db, principal, params.task_id);
-      const messages = await loadMessages(deps.db, principal.org_id, params.task_id);
+      const { task } = await visibleTask(deps.db, principal, params.task_id);
+      const messages = await loadMessages(deps.db, task);
       return schema.messagePage('requester', params.task_id, messages, query);
     },
   }),

@@ -3,7 +3,7 @@
 import type { HistoryEntry } from '../../../state/tasks/event.ts';
 import { matchesFilters, OPEN, type TaskFilters, withinPools } from '../../../state/tasks/filters.ts';
 import { taskView } from '../../../state/tasks/view.ts';
-import { filteredTasks, filterIndexes, spanOf } from '../../../store/tasks/filtered.ts';
+import { filteredOfAllTime, filterIndexes, spanOf } from '../../../store/tasks/filtered.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
@@ -47,7 +47,7 @@ export async function listTasks(
     );
     return listResponse(found.items.map(taskView), scope, found.next);
   }
-  const { items, next } = await filteredTasks(db, principal.org_id, filters, range, limit, signal);
+  const { items, next } = await filteredOfAllTime(db, principal.org_id, filters, range, limit, signal);
   const views = items.map(({ task }) => taskView(task));
   return listResponse(views, scope, next);
 }

@@ -23,6 +23,8 @@ const Soft = {
   ),
 };
 
+/** Most tasks that a task may exclude. */
+export const MAX_EXCLUDED_TASKS = 20;
 const NAMED = { maxItems: 100, uniqueItems: true };
 export const Required = {
   ...Soft,
@@ -58,7 +60,7 @@ export const Required = {
   ),
   excluded_tasks: Type.Optional(
     Type.Array(Uuid, {
-      maxItems: 20,
+      maxItems: MAX_EXCLUDED_TASKS,
       uniqueItems: true,
       description: 'Nobody to whom one of these tasks was ever assigned',
     }),

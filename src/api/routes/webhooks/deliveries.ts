@@ -127,6 +127,7 @@ export const deliveryRoutes = [
         requireVersion(null, ifMatch);
         const { target, delivery, event } = found;
         const receiver = await receiverOf(deps, found);
+        if (await deps.db.archive?.restore(target.org_id, target.task_id)) return CONFLICT;
         const jobSuffix = `by-hand-${deps.db.clock.now()}`;
         const done = await resend(deps.db, target, delivery, event.at, jobSuffix, receiver, guards);
         if (done === 'busy') throw new ApiError('delivery_in_progress', 'An attempt is running now.');

@@ -25,11 +25,9 @@ export const workerMessageRoutes = [
     query: schema.Page,
     responses: schema.listed,
     async handler({ deps, principal, params, query }) {
-      const [{ task }, messages] = await Promise.all([
-        ownTask(deps.db, principal, params.task_id),
-        loadMessages(deps.db, principal.org_id, params.task_id),
-      ]);
+      const { task } = await ownTask(deps.db, principal, params.task_id);
       if (!hasOpenConversation(task)) throw notFound();
+      const messages = await loadMessages(deps.db, task);
       return schema.messagePage('worker', params.task_id, messages, query);
     },
   }),
