@@ -1,14 +1,14 @@
-// The baselines of a create: the same body through Koa, its schema through Ajv, and one EVALSHA, without credentials,
-// limits, rules, idempotency, metrics, errors and layers.
-//
-// `POST /same` writes to Redis what a create writes: the record, its hash-chained history, all indexes, the matching
-// queue, the due time, the feed and the outbox. `POST /least` writes a hash of ten fields, three sorted sets and a
-// stream, which is not enough to list, match and deliver a task.
+// The baselines of a web process. `POST /same` is a create: the same body through Koa, its schema through Ajv, and one EVALSHA
+// that writes what a create writes: the record, its hash-chained history, all indexes, the matching queue, the due time, the
+// feed and the outbox; without credentials, limits, rules, idempotency, metrics, errors and layers. `GET /tasks/:id` is one
+// HMGET, and `POST /life/:step/:id` a change of a task with its jobs (bare-life.ts).
 
 import { hash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import Router from '@koa/router';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import Koa from 'koa';
 import getRawBody from 'raw-body';
@@ -16,25 +16,15 @@ import type { Static } from 'typebox';
 import { v7 } from 'uuid';
 import { withoutNames } from '../src/api/http/validation.ts';
 import { TaskCreate } from '../src/api/routes/tasks/task-input.schema.ts';
+import { changeWriter, LIFE_REQUESTS, QUEUE, QUEUE_PREFIX } from './bare-life.ts';
 
 type Body = Static<typeof TaskCreate>;
 
 interface WithBare {
-  bareLeast(...args: (string | number)[]): Promise<unknown>;
   bareSame(...args: (string | number)[]): Promise<unknown>;
 }
 
-const redis = new Redis(process.env.REDIS_URL ?? '') as Redis & WithBare;
-redis.defineCommand('bareLeast', {
-  numberOfKeys: 5,
-  lua: `
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('ZADD', KEYS[2], 0, ARGV[1])
-redis.call('ZADD', KEYS[3], 0, ARGV[1])
-redis.call('ZADD', KEYS[4], 0, ARGV[1])
-redis.call('XADD', KEYS[5], '*', 'id', ARGV[1])
-return 1`,
-});
+const redis = new Redis(process.env.REDIS_URL ?? '', { maxRetriesPerRequest: null }) as Redis & WithBare;
 // KEYS: task, history, matching queue, matching queues, due, feed, outbox, changes, then the indexes.
 redis.defineCommand('bareSame', {
   numberOfKeys: 16,
@@ -55,12 +45,6 @@ const ajv = new Ajv2020({ allErrors: true, discriminator: true });
 ajvFormats.default(ajv);
 const validate = ajv.compile<Body>(withoutNames(TaskCreate));
 const sha256 = (text: string) => hash('sha256', text, 'hex');
-
-async function writeLeast(id: string, text: string): Promise<void> {
-  const fields = ['1', '2', '3', '4', '5', '6', '7', '8', '9'].flatMap((name) => [name, id]);
-  const keys = [`bare:{b}:${id}`, 'bare:{b}:a', 'bare:{b}:b', 'bare:{b}:c', 'bare:{b}:s'];
-  await redis.bareLeast(...keys, id, ...fields, 'body', text);
-}
 
 async function writeSame(id: string, text: string, body: Body): Promise<void> {
   const now = Date.now();
@@ -142,8 +126,12 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
   );
 }
 
-const app = new Koa();
-app.use(async (ctx) => {
+const writeChange = changeWriter(redis);
+const [life, deliveries] = [QUEUE, 'bare'].map(
+  (name) => new Queue(name, { connection: redis, prefix: QUEUE_PREFIX }),
+) as [Queue, Queue];
+
+async function create(ctx: Koa.Context) {
   const raw = await getRawBody(ctx.req, { limit: 256 * 1024 });
   const body: unknown = JSON.parse(raw.toString());
   if (!validate(body)) {
@@ -151,12 +139,35 @@ app.use(async (ctx) => {
     return;
   }
   const id = v7();
-  const text = JSON.stringify(body);
-  if (ctx.path === '/same') await writeSame(id, text, body);
-  else await writeLeast(id, text);
+  await writeSame(id, JSON.stringify(body), body);
   ctx.status = 201;
   ctx.body = { id, ...body };
+}
+
+const router = new Router();
+router.post('/same', create);
+router.get('/tasks/:id', async (ctx) => {
+  const [body] = await redis.hmget(`bare:{b}:${ctx.params.id}`, 'body', 'v');
+  ctx.body = JSON.parse(body ?? 'null');
 });
+// One request of a life, with its jobs, and deliveries where the query asks for them.
+for (const { step, jobs, events } of LIFE_REQUESTS)
+  router.post(`/life/${step}/:id`, async (ctx) => {
+    const body: unknown = JSON.parse((await getRawBody(ctx.req)).toString());
+    const { id } = ctx.params;
+    await writeChange(String(id), step);
+    if (jobs.length > 0) await life.addBulk(jobs.map((name) => ({ name, data: { id } })));
+    if (ctx.query.webhooks !== undefined && events > 0)
+      await deliveries.addBulk(
+        Array.from({ length: events }, () => ({
+          name: 'deliver',
+          data: { type: step, timestamp: new Date().toISOString(), data: body },
+        })),
+      );
+    ctx.body = body;
+  });
+const app = new Koa();
+app.use(router.routes());
 const server = app.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   process.stdout.write(`${JSON.stringify({ msg: 'ready', url: `http://127.0.0.1:${port}` })}\n`);

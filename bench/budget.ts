@@ -46,7 +46,8 @@ export function usualCosts(lives: { without: readonly Life[]; hooked: readonly L
   };
 }
 
-function lowerQuartile(values: readonly number[]): number {
+/** The value that a quarter of the values is below. */
+export function lowerQuartile(values: readonly number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor((values.length - 1) / 4)] ?? 0;
 }
 

@@ -1,18 +1,9 @@
-// The measurements. Values that are compared are measured in the same run, because the speed of the machine varies more
-// than most differences.
+// What the parts have in common: load on a route, lives of tasks, and waiting until nothing is left to do.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import autocannon from 'autocannon';
 import type { Redis } from 'ioredis';
-import { type BenchEnvironment, type Client, exampleTaskBody, type Org } from './stage.ts';
-
-export type Cell = string | number;
-
-export interface Measured {
-  /** Goes into the JSON document, under the name of the part. */
-  figures: unknown;
-  /** Rows of four cells: name, our value, the baseline, their ratio. */
-  rows: Cell[][];
-}
+import { type Client, exampleTaskBody, type Org } from './stage.ts';
 
 export interface Rate {
   per_second: number;
@@ -20,24 +11,38 @@ export interface Rate {
   p99_ms: number;
 }
 
-/** Creates per second over `seconds` on `connections` connections. @throws Error unless all succeed. */
-export async function creates(
-  url: string,
-  credential: string,
-  seconds: number,
-  connections: number,
-): Promise<Rate> {
+export interface Load {
+  url: string;
+  credential: string;
+  /** Sent by POST; without it, the requests are GET. */
+  body?: unknown;
+  connections: number;
+}
+
+/** Sends requests for `seconds`, as fast as possible or at a rate. @throws Error unless all succeed */
+export async function requests({
+  url,
+  credential,
+  body,
+  connections,
+  seconds,
+  rate,
+}: Load & { seconds: number; rate?: number | undefined }): Promise<Rate> {
+  const start = performance.now();
   const result = await autocannon({
     url,
-    method: 'POST',
+    method: body === undefined ? 'GET' : 'POST',
     connections,
     duration: seconds,
     headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
-    body: JSON.stringify(exampleTaskBody(null)),
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(rate !== undefined && { overallRate: rate }),
   });
+  const taken = performance.now() - start;
   if (result.non2xx > 0 || result.errors > 0)
     throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
-  return { per_second: result.requests.average, p50_ms: result.latency.p50, p99_ms: result.latency.p99 };
+  const { p50, p99 } = result.latency;
+  return { per_second: (result['2xx'] * 1000) / taken, p50_ms: p50, p99_ms: p99 };
 }
 
 /** Runs `count` tasks from creation to completion through the API with the workers of an org. @returns tasks per second. */
@@ -73,102 +78,20 @@ export async function lives(
   return (count * 1000) / (end - start);
 }
 
-async function finish(api: Client, token: string, taskId: string): Promise<void> {
+/** Starts an accepted task and submits it. */
+export async function finish(api: Client, token: string, taskId: string): Promise<void> {
   await api.call('POST', `/v1/worker/tasks/${taskId}/start`, token);
   await api.call('POST', `/v1/worker/tasks/${taskId}/submit`, token, {
     output: { reached_user: true, user_confirmed: true, notes: 'Spoke to the owner; it was them.' },
   });
 }
 
+/** What work costs in Redis; round trips are reads of a socket. */
 export interface Cost {
   commands: number;
   round_trips: number;
   bytes_in: number;
   bytes_out: number;
-}
-
-/** Cost of `work` for Redis, per task: commands, socket reads (round trips) and bytes, minus those of an idle system. */
-export async function cost(redis: Redis, tasks: number, work: () => Promise<unknown>): Promise<Cost> {
-  const idleStart = await counters(redis);
-  const idleFor = 2000;
-  await new Promise((resolve) => setTimeout(resolve, idleFor));
-  const idle = difference(await counters(redis), idleStart);
-  const before = await counters(redis);
-  const start = performance.now();
-  await work();
-  const share = (performance.now() - start) / idleFor;
-  const used = difference(await counters(redis), before);
-  const of = (name: keyof Cost) => Math.round((used[name] - idle[name] * share) / tasks);
-  return {
-    commands: of('commands'),
-    round_trips: of('round_trips'),
-    bytes_in: of('bytes_in'),
-    bytes_out: of('bytes_out'),
-  };
-}
-
-async function counters(redis: Redis): Promise<Cost> {
-  const stats = await redis.info('stats');
-  const read = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
-  return {
-    commands: read('total_commands_processed'),
-    round_trips: read('total_reads_processed'),
-    bytes_in: read('total_net_input_bytes'),
-    bytes_out: read('total_net_output_bytes'),
-  };
-}
-
-function difference(after: Cost, before: Cost): Cost {
-  return {
-    commands: after.commands - before.commands,
-    round_trips: after.round_trips - before.round_trips,
-    bytes_in: after.bytes_in - before.bytes_in,
-    bytes_out: after.bytes_out - before.bytes_out,
-  };
-}
-
-/** Redis memory of a finished task with ten events (including a breach) and its deliveries, bytes. */
-export async function memoryPerTask(
-  stage: BenchEnvironment,
-  api: Client,
-  org: Org,
-  count: number,
-  target: string,
-): Promise<number> {
-  const play = async (tasks: number) => {
-    const body = exampleTaskBody(target, { latency: 1 });
-    const ids: string[] = [];
-    await inTurns(tasks, 8, async () => {
-      const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);
-      ids.push(task_id);
-    });
-    // Waits until every task has breached its target latency.
-    await new Promise((resolve) => setTimeout(resolve, 2000));
-    let left = tasks;
-    await Promise.all(
-      org.workers.map(async (token) => {
-        while (left > 0) {
-          const offers = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
-            'GET',
-            '/v1/worker/offers?wait=1',
-            token,
-          );
-          for (const { offer_id, task_id } of offers.data) {
-            await api.call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
-            await finish(api, token, task_id);
-            left -= 1;
-          }
-        }
-      }),
-    );
-    for (const id of ids) await api.call('GET', `/v1/tasks/${id}?wait=30`, org.api_key);
-    await settled(stage.redis);
-  };
-  // First fills bounded keys (BullMQ's finished jobs and event streams), so that only growing ones are measured.
-  await play(600);
-  const before = await usedMemory(stage.redis);
-  await play(count);
-  return Math.round(((await usedMemory(stage.redis)) - before) / count);
 }
 
 /**
@@ -194,19 +117,20 @@ export async function settled(redis: Redis): Promise<void> {
     const jobs = await redis.keys('{bl-queues*}:*');
     const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
     return pending.length + busy.length === 0 && lengths.every((length) => length === 0);
-  });
+  }, 20);
 }
 
-/** Waits until `isSo` returns true. @throws Error after two minutes. */
-export async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 1200; tries += 1) {
+/** Asks every `pause` ms until `isSo` returns true. @throws Error after two minutes. */
+export async function until(isSo: () => Promise<boolean>, pause = 100): Promise<void> {
+  for (const end = performance.now() + 120_000; performance.now() < end; ) {
     if (await isSo()) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(pause);
   }
   throw new Error('the condition was not met within two minutes');
 }
 
-async function usedMemory(redis: Redis): Promise<number> {
+/** Bytes that Redis uses for its data. */
+export async function usedMemory(redis: Redis): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
 }
 
@@ -220,4 +144,16 @@ export async function inTurns(count: number, width: number, work: () => Promise<
     }
   };
   await Promise.all(Array.from({ length: width }, turn));
+}
+
+/** Starts `work` `rate` times a second, regardless of earlier calls. @returns the number of calls. */
+export async function paced(rate: number, seconds: number, work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  const all: Promise<unknown>[] = [];
+  for (let elapsed = 0; elapsed < seconds * 1000; elapsed = performance.now() - start) {
+    while (all.length < (rate * elapsed) / 1000) all.push(work());
+    await sleep(5);
+  }
+  await Promise.all(all);
+  return all.length;
 }

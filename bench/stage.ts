@@ -14,6 +14,8 @@ import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
 const OPERATOR_TOKEN = 'bench-operator-token';
 const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 export interface Child {
   pid: number;
   /** The fields of the line that says it is ready. */
@@ -35,6 +37,11 @@ export async function startBenchEnvironment(): Promise<BenchEnvironment> {
   const embedded = await startEmbeddedRedis({ dir });
   const redis = new Redis(embedded.url);
   const children = new Set<ChildProcess>();
+  const kill = () => {
+    for (const child of children) child.kill('SIGKILL');
+  };
+  // A run that fails or is interrupted leaves no process behind.
+  process.once('exit', kill);
   return {
     redisUrl: embedded.url,
     redis,
@@ -71,7 +78,8 @@ export async function startBenchEnvironment(): Promise<BenchEnvironment> {
       };
     },
     async close() {
-      for (const child of children) child.kill('SIGKILL');
+      kill();
+      process.off('exit', kill);
       redis.disconnect();
       await embedded.stop();
       await rm(dir, { recursive: true, force: true });
@@ -111,6 +119,13 @@ export class Client {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
+
+/** Starts a web process, with a client for it. */
+export async function startApi(stage: BenchEnvironment): Promise<{ web: Child; url: string; api: Client }> {
+  const web = await stage.start('src/web.js');
+  const url = String(web.ready.url);
+  return { web, url, api: new Client(url, 60) };
 }
 
 export interface Org {

@@ -1,40 +1,37 @@
 // Queries of the numbers of an org: 90 days by day, with tallies that are written directly. The baseline sends the same
 // reads to Redis and parses the same JSON, and does nothing else.
 
-import { PREFIX } from '../src/runtime/process.ts';
-import { histogramOf } from '../src/state/stats/histogram.ts';
-import { addCount, type Dimension, newTally, packTally } from '../src/state/stats/tally.ts';
-import { URGENCIES } from '../src/state/tasks/task.ts';
-import { newId } from '../src/store/redis/ids.ts';
-import { orgKeysOf } from '../src/store/redis/keys.ts';
-import { DAY, tableName } from '../src/store/stats/sample-log.ts';
-import { cpuOf } from './deliveries.ts';
-import type { Cell, Measured } from './measures.ts';
-import { type BenchEnvironment, type Child, Client, createOrg, type Org } from './stage.ts';
+import { PREFIX } from '../../src/runtime/process.ts';
+import { histogramOf } from '../../src/state/stats/histogram.ts';
+import { addCount, type Dimension, newTally, packTally } from '../../src/state/stats/tally.ts';
+import { URGENCIES } from '../../src/state/tasks/task.ts';
+import { newId } from '../../src/store/redis/ids.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { DAY, tableName } from '../../src/store/stats/sample-log.ts';
+import { cpuMicroseconds } from '../processes.ts';
+import { inRounds, type Measured, quantile, type Row, row, type Size } from '../rounds.ts';
+import { type BenchEnvironment, type Child, Client, createOrg, type Org } from '../stage.ts';
 
 const DAYS = 90;
 /** Completed tasks of a tally. */
 const TASKS = 40;
 /** Created tasks of a domain in a day. */
 const CREATED = 10;
-/** Queries before the CPU time is read; it has a resolution of 10 ms. */
+/** Queries of a round. */
 const QUERIES = 10;
 
 interface QueryCost {
-  /** CPU of the web process for a query. */
-  cpu_ms: number;
-  /** CPU of the baseline. */
-  bare_cpu_ms: number;
-  /** Until the whole answer has arrived. */
-  p50_ms: number;
+  /** CPU of the web process for a query, ms. */
+  cpu: number;
+  /** Until the whole answer has arrived, the median, ms. */
+  wait: number;
 }
 
 /** Goal: 50 ms for an answer. */
-export async function measureStats(stage: BenchEnvironment, scale: number): Promise<Measured> {
+export async function measureStats(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const api = new Client(String(web.ready.url), 1);
-  const turns = Math.max(2, Math.round(10 * scale));
-  const figures: Record<string, QueryCost> = {};
+  const rows: Row[] = [];
   for (const [dimension, values] of [
     ['urgency', URGENCIES],
     ['domain', names(10)],
@@ -42,17 +39,27 @@ export async function measureStats(stage: BenchEnvironment, scale: number): Prom
   ] as const) {
     const org = await createOrg(api, 0, 1);
     await fillTallies(stage, org, dimension, values);
+    const queries = Math.max(3, Math.round(QUERIES * scale));
+    const measured = await inRounds(
+      rounds,
+      {
+        ours: () => ourQueries(web, api, org, dimension, queries),
+        bare: () => bareQueries(stage, org, dimension, queries),
+      },
+      true,
+    );
     const name = dimension === 'urgency' ? 'ungrouped' : `${values.length} of ${dimension}`;
-    figures[name] = await queryCost(stage, web, api, org, dimension, turns);
+    const compared = (what: string, field: keyof QueryCost, aim: string) =>
+      row(
+        [`${what} of a stats query, ${name}`, 'ms', 'lower'],
+        measured.ours.map((one) => one[field]),
+        { what: 'read and parsed', values: measured.bare.map((one) => one[field]) },
+        aim,
+      );
+    rows.push(compared('CPU', 'cpu', ''), compared('answer', 'wait', '≤ 50 ms'));
   }
   await Promise.all([web.stop(), api.close()]);
-  return {
-    figures,
-    rows: Object.entries(figures).flatMap(([name, { cpu_ms, bare_cpu_ms, p50_ms }]): Cell[][] => [
-      [`CPU ms of a stats query, ${name}`, cpu_ms, bare_cpu_ms, Math.round((cpu_ms / bare_cpu_ms) * 10) / 10],
-      ['  ms until its answer, p50', p50_ms, '', ''],
-    ]),
-  };
+  return { rows };
 }
 
 function names(count: number): string[] {
@@ -102,41 +109,42 @@ function randomTally(): string {
   return packTally(tally);
 }
 
-/** Our queries and those of the baseline alternate. */
-async function queryCost(
-  stage: BenchEnvironment,
+async function ourQueries(
   web: Child,
   api: Client,
   org: Org,
   dimension: Dimension,
-  turns: number,
+  queries: number,
 ): Promise<QueryCost> {
   const from = new Date((days()[0] ?? 0) * DAY).toISOString();
   const path = `/v1/stats?from=${from}${dimension === 'urgency' ? '' : `&group_by=${dimension}`}`;
+  const before = (await cpuMicroseconds(web.pid)) ?? 0;
+  const waits = await waitsOf(queries, () => api.call('GET', path, org.api_key));
+  const used = ((await cpuMicroseconds(web.pid)) ?? 0) - before;
+  return { cpu: used / 1000 / queries, wait: quantile(waits, 0.5) };
+}
+
+async function bareQueries(
+  stage: BenchEnvironment,
+  org: Org,
+  dimension: Dimension,
+  queries: number,
+): Promise<QueryCost> {
+  const start = process.cpuUsage();
+  const waits = await waitsOf(queries, () => bareQuery(stage, org, dimension));
+  const { user, system } = process.cpuUsage(start);
+  return { cpu: (user + system) / 1000 / queries, wait: quantile(waits, 0.5) };
+}
+
+/** The times of queries one after another, ms. */
+async function waitsOf(queries: number, query: () => Promise<unknown>): Promise<number[]> {
   const waits: number[] = [];
-  let [ours, bare] = [0, 0];
-  // The first turn warms up.
-  for (let turn = 0; turn <= turns; turn += 1) {
-    const before = (await cpuOf(web)) ?? 0;
-    for (let query = 0; query < QUERIES; query += 1) {
-      const start = performance.now();
-      await api.call('GET', path, org.api_key);
-      if (turn > 0) waits.push(performance.now() - start);
-    }
-    const used = ((await cpuOf(web)) ?? 0) - before;
-    const start = process.cpuUsage();
-    for (let query = 0; query < QUERIES; query += 1) await bareQuery(stage, org, dimension);
-    const { user, system } = process.cpuUsage(start);
-    if (turn === 0) continue;
-    ours += used * 1000;
-    bare += (user + system) / 1000;
+  for (let count = 0; count < queries; count += 1) {
+    const start = performance.now();
+    await query();
+    waits.push(performance.now() - start);
   }
-  const count = turns * QUERIES;
-  return {
-    cpu_ms: Math.round(ours / count),
-    bare_cpu_ms: Math.round(bare / count),
-    p50_ms: Math.round(waits.sort((one, other) => one - other)[Math.floor(waits.length / 2)] ?? 0),
-  };
+  return waits;
 }
 
 async function bareQuery({ redis }: BenchEnvironment, { org_id }: Org, dimension: Dimension): Promise<void> {

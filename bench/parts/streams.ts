@@ -2,17 +2,16 @@
 // of an org, half the offers of a worker.
 
 import { Agent, type IncomingMessage, request } from 'node:http';
-import type { Measured } from './measures.ts';
-import { residentBytes } from './processes.ts';
-import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from './stage.ts';
+import { residentBytes } from '../processes.ts';
+import { type Measured, quantile, row, type Size } from '../rounds.ts';
+import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from '../stage.ts';
 
 const STREAMS = 2000;
 /** Most open streams of one credential in a web process. */
 const STREAMS_OF_A_KEY = 100;
 const WORKERS = 50;
-const TASKS = 50;
-/** Tasks before the measurement, to warm up. */
-const WARM_UP = 10;
+/** Tasks of a round. */
+const TASKS = 8;
 
 interface Heard {
   event: string;
@@ -21,7 +20,7 @@ interface Heard {
 }
 
 /** Measures memory and latency of this share of 2000 streams on one web process. */
-export async function measureStreams(stage: BenchEnvironment, scale: number): Promise<Measured> {
+export async function measureStreams(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
   const api = new Client(url, 20);
@@ -30,7 +29,7 @@ export async function measureStreams(stage: BenchEnvironment, scale: number): Pr
   const keys = await followKeys(api, org.api_key, Math.ceil(count / 2 / STREAMS_OF_A_KEY));
   // Warms up, so that only the streams add memory.
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
-  const before = await residentBytes(Number(web.ready.pid));
+  const before = await residentBytes(web.pid);
   const heard: Heard[] = [];
   const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
   const open: IncomingMessage[] = [];
@@ -49,32 +48,30 @@ export async function measureStreams(stage: BenchEnvironment, scale: number): Pr
         ),
       )),
     );
-  const bytes = (await residentBytes(Number(web.ready.pid))) - before;
+  const megabytes = ((await residentBytes(web.pid)) - before) / 1024 / 1024;
   const worker = await stage.start('src/worker.js');
-  for (let index = -WARM_UP; index < TASKS; index += 1) {
-    if (index === 0) heard.length = 0;
-    await api.call('POST', '/v1/tasks', org.api_key, exampleTaskBody(null));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+  const late: Record<'events' | 'offers', number[]> = { events: [], offers: [] };
+  // The first round warms up.
+  for (let round = -1; round < rounds; round += 1) {
+    heard.length = 0;
+    for (let task = 0; task < TASKS; task += 1) {
+      await api.call('POST', '/v1/tasks', org.api_key, exampleTaskBody(null));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    if (round < 0) continue;
+    const of = (isOffer: boolean) =>
+      heard.filter(({ event }) => (event === 'offer') === isOffer).map((one) => one.late);
+    late.events.push(quantile(of(false), 0.99));
+    late.offers.push(quantile(of(true), 0.99));
   }
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  const [events, offers] = [false, true].map((one) =>
-    heard.filter(({ event }) => (event === 'offer') === one),
-  );
   for (const one of open) one.destroy();
   await Promise.all([web.stop(), worker.stop(), api.close()]);
-  const megabytes = Math.round(bytes / 1e5) / 10;
-  const figures = {
-    streams: count,
-    megabytes,
-    events: latenessOf(events ?? []),
-    offers: latenessOf(offers ?? []),
-  };
   return {
-    figures,
     rows: [
-      [`MB of ${count} open streams`, megabytes, '', ''],
-      ['ms to all who follow an org, p99', figures.events.p99_ms, '', ''],
-      ['ms to a worker who is offered, p99', figures.offers.p99_ms, '', ''],
+      row([`memory of ${count} open streams`, 'MB', 'lower'], [megabytes], null, '≤ 200 for 5000'),
+      row(['event to all who follow an org, p99', 'ms', 'lower'], late.events, null, '≤ 100 ms'),
+      row(['offer to its worker, p99', 'ms', 'lower'], late.offers, null, '≤ 100 ms'),
     ],
   };
 }
@@ -113,10 +110,4 @@ function listen(agent: Agent, url: string, credential: string, heard: Heard[]): 
     sent.on('error', reject);
     sent.end();
   });
-}
-
-function latenessOf(heard: readonly Heard[]): { count: number; p50_ms: number; p99_ms: number } {
-  const sorted = heard.map((one) => one.late).sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0;
-  return { count: sorted.length, p50_ms: at(0.5), p99_ms: at(0.99) };
 }

@@ -4,14 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
-import { type Cell, creates, emptied, type Measured, type Rate } from './measures.ts';
-import { type BenchEnvironment, type Child, Client, createOrg } from './stage.ts';
+import { startEmbeddedRedis } from '../../src/runtime/embedded-redis.ts';
+import { emptied, type Rate, requests } from '../measures.ts';
+import { inRounds, type Measured, type Row, row, type Size } from '../rounds.ts';
+import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody } from '../stage.ts';
 
 const REPLICAS = 2;
 
-export async function measureDurability(stage: BenchEnvironment, scale: number): Promise<Measured> {
-  const seconds = Math.max(2, Math.round(8 * scale));
+export async function measureDurability(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
+  const seconds = Math.max(1, 2 * scale);
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-bench-replicas-'));
   const replicas = await Promise.all(
     Array.from({ length: REPLICAS }, (_, index) => startEmbeddedRedis({ dir: join(dir, String(index)) })),
@@ -22,30 +23,34 @@ export async function measureDurability(stage: BenchEnvironment, scale: number):
     await stage.redis.wait(REPLICAS, 30_000);
     const settings = { DURABILITY: 'replicated', DURABILITY_REPLICAS: String(REPLICAS) };
     const [local, replicated] = [await stage.start('src/web.js'), await stage.start('src/web.js', settings)];
-    const rates = new Map<Child, Rate[]>();
-    for (const web of [local, replicated, replicated, local]) {
+    const measure = (web: Child) => async () => {
       await emptied(stage.redis);
       const url = String(web.ready.url);
       const api = new Client(url, 1);
       const { api_key } = await createOrg(api, 0, 1);
       await api.close();
-      await creates(`${url}/v1/tasks`, api_key, seconds, 32);
-      const rate = await creates(`${url}/v1/tasks`, api_key, seconds, 32);
-      rates.set(web, [...(rates.get(web) ?? []), rate]);
-    }
-    await Promise.all([local.stop(), replicated.stop()]);
-    const row = (what: string, field: keyof Rate): Cell[] => {
-      const [ours, base] = [replicated, local].map((web) => {
-        const all = rates.get(web) ?? [];
-        return all.reduce((sum, one) => sum + one[field], 0) / all.length;
-      });
-      return [what, Math.round(ours ?? 0), Math.round(base ?? 0), ((ours ?? 0) / (base ?? 1)).toFixed(2)];
+      const load = {
+        url: `${url}/v1/tasks`,
+        credential: api_key,
+        body: exampleTaskBody(null),
+        connections: 32,
+      };
+      await requests({ ...load, seconds: seconds / 2 });
+      return await requests({ ...load, seconds });
     };
+    const measured = await inRounds(rounds, { local: measure(local), replicated: measure(replicated) }, true);
+    await Promise.all([local.stop(), replicated.stop()]);
+    const compared = (what: string, unit: string, field: keyof Rate, better: Row['better'], aim: string) =>
+      row(
+        [`${what} that ${REPLICAS} replicas confirm`, unit, better],
+        measured.replicated.map((one) => one[field]),
+        { what: 'DURABILITY=local', values: measured.local.map((one) => one[field]) },
+        aim,
+      );
     return {
-      figures: { replicated: rates.get(replicated), local: rates.get(local) },
       rows: [
-        row(`creates /s that ${REPLICAS} replicas confirm (base: local)`, 'per_second'),
-        row('creates p99 ms that they confirm (base: local)', 'p99_ms'),
+        compared('creates', '/s', 'per_second', 'higher', 'ratio ≥ 0.6'),
+        compared('create p99', 'ms', 'p99_ms', 'lower', ''),
       ],
     };
   } finally {

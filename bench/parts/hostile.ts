@@ -1,8 +1,16 @@
 // The effect of hostile schemas and outputs on other orgs: the p99 of another org's creates at a steady rate, alone and
 // while some connections send only schemas and outputs that take very long to check.
 
-import { steadyP99 } from './purge.ts';
-import { type Client, createOrg, exampleTaskBody, type Org } from './stage.ts';
+import { inRounds, type Measured, row, type Size } from '../rounds.ts';
+import {
+  type BenchEnvironment,
+  type Client,
+  createOrg,
+  exampleTaskBody,
+  type Org,
+  startApi,
+} from '../stage.ts';
+import { steadyP99 } from '../steady.ts';
 
 /** Connections of the attacker that send schemas, and the same number that submit outputs. */
 const CONNECTIONS = 4;
@@ -15,41 +23,45 @@ const SLOW = {
 };
 const OUTPUT = { a: 'x'.repeat(200_000) };
 
-export interface Attacked {
-  p99_ms: { without: number; during: number };
-  /** Responses to the attacker, by status. */
-  answers: Record<string, number>;
-}
-
-/** Runs the measurements, each for `seconds`; a worker process must be running. */
-export async function measureAttack(url: string, api: Client, seconds: number): Promise<Attacked> {
+export async function measureAttack(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
+  const { web, url, api } = await startApi(stage);
+  const worker = await stage.start('src/worker.js');
   const victim = await createOrg(api, 0, 1);
   const attacker = await createOrg(api, CONNECTIONS, 1);
   const tasks = await Promise.all(attacker.workers.map((token) => startedTask(api, attacker, token)));
-  await steadyP99(url, victim, 2);
-  const before = await steadyP99(url, victim, seconds);
-  const answers: Record<string, number> = {};
-  let going = true;
-  const send = async (path: string, credential: string, body: () => unknown) => {
-    while (going) {
-      const status = await statusOf(`${url}${path}`, credential, body());
-      answers[status] = (answers[status] ?? 0) + 1;
-    }
-  };
+  let isAttack = false;
   let made = 0;
+  const send = async (path: string, credential: string, body: () => unknown) => {
+    while (isAttack) await statusOf(`${url}${path}`, credential, body());
+  };
   const nextSchema = () => {
     made += 1;
     return withSchema(hostileSchema(made));
   };
-  const attack = tasks.flatMap(({ token, task_id }) => [
-    send(`/v1/worker/tasks/${task_id}/submit`, token, () => ({ output: OUTPUT })),
-    send('/v1/tasks', attacker.api_key, nextSchema),
-  ]);
-  const during = await steadyP99(url, victim, seconds);
-  going = false;
-  await Promise.all(attack);
-  const after = await steadyP99(url, victim, seconds);
-  return { p99_ms: { without: (before + after) / 2, during }, answers };
+  const seconds = Math.max(1, 2 * scale);
+  const measured = await inRounds(
+    rounds,
+    {
+      without: () => steadyP99(url, victim, seconds),
+      during: async () => {
+        isAttack = true;
+        const attack = tasks.flatMap(({ token, task_id }) => [
+          send(`/v1/worker/tasks/${task_id}/submit`, token, () => ({ output: OUTPUT })),
+          send('/v1/tasks', attacker.api_key, nextSchema),
+        ]);
+        const p99 = await steadyP99(url, victim, seconds);
+        isAttack = false;
+        await Promise.all(attack);
+        return p99;
+      },
+    },
+    true,
+  );
+  await Promise.all([worker.stop(), web.stop(), api.close()]);
+  const base = { what: 'no attack', values: measured.without };
+  return {
+    rows: [row(['create p99 under hostile schemas and outputs', 'ms', 'lower'], measured.during, base)],
+  };
 }
 
 /** One of three kinds of hostile schemas, each different so that it is not cached. */
