@@ -23,6 +23,7 @@ import { commit } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { newId } from '../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { interceptCommits } from '../support/commits.ts';
 import {
   accept,
   addTask,
@@ -83,23 +84,10 @@ const stateOf = async ({ org_id, bulk_action_id }: BulkAction): Promise<BulkActi
 };
 const statusOf = async (org: string, id: string) => (await taskOf(db, org, id)).status;
 
-/** The store with its commits intercepted. */
-function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>): TestDb {
-  const redis = new Proxy(db.redis, {
-    get(target, name) {
-      const value = Reflect.get(target, name) as unknown;
-      if (typeof value !== 'function') return value;
-      if (name !== 'biolayerCommit') return value.bind(target) as unknown;
-      return (...args: unknown[]) => how(async () => Reflect.apply(value, target, args) as unknown);
-    },
-  });
-  return { ...db, redis };
-}
-
 /** The store with `act` run before the commit of the given number, counted from 1. */
 function beforeCommit(number: number, act: () => Promise<unknown>): TestDb {
   let commits = 0;
-  return committing(async (commitIt) => {
+  return interceptCommits(db, async (commitIt) => {
     commits += 1;
     if (commits === number) await act();
     return commitIt();
@@ -115,7 +103,7 @@ describe('a bulk action', () => {
       await accept(db, await offerTo(db, await taskOf(db, org, id), [worker_id]), worker_id);
     const bulk = await addBulkAction(db, org, { action: 'requeue', reason: 'shift ends' });
     let commits = 0;
-    const dying = committing(async (commitIt) => {
+    const dying = interceptCommits(db, async (commitIt) => {
       commits += 1;
       if (commits % 5 === 0) throw new Error('Connection is closed.');
       const answer = await commitIt();

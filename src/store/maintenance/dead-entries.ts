@@ -11,7 +11,7 @@
 import { shortened } from '../../state/text/text.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import type { RedisClient } from '../redis/servers.ts';
 
 /** Most dead entries of a partition, and most entries of a newer format version. */
@@ -76,18 +76,12 @@ if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then redis.call('HDEL', KEYS[
 return 1
 `;
 
-type Script = (...args: (string | number)[]) => Promise<number>;
-const withScripts = defineScripts<
-  Record<'biolayerSetAside' | 'biolayerBackToOutbox' | 'biolayerNoteDead', Script> &
-    Record<'biolayerTakeOut' | 'biolayerBackToIndex' | 'biolayerForgetDead', Script>
->({
-  biolayerSetAside: { lua: SET_ASIDE, numberOfKeys: 2 },
-  biolayerBackToOutbox: { lua: BACK_TO_OUTBOX, numberOfKeys: 2 },
-  biolayerNoteDead: { lua: NOTE, numberOfKeys: 2 },
-  biolayerTakeOut: { lua: TAKE_OUT, numberOfKeys: 2 },
-  biolayerBackToIndex: { lua: BACK_TO_INDEX, numberOfKeys: 2 },
-  biolayerForgetDead: { lua: FORGET, numberOfKeys: 2 },
-});
+const setAside = defineScript<number>(SET_ASIDE);
+const backToOutbox = defineScript<number>(BACK_TO_OUTBOX);
+const noteDead = defineScript<number>(NOTE);
+const takeOut = defineScript<number>(TAKE_OUT);
+const backToIndex = defineScript<number>(BACK_TO_INDEX);
+const forgetDead = defineScript<number>(FORGET);
 
 /**
  * Moves an entry out of the outbox, unchanged.
@@ -104,7 +98,7 @@ export async function moveOutboxEntry(
   const keys = partitionKeys(db.prefix, partition);
   const [stream, most] = where === 'dead' ? [keys.deadEntries, MAX_DEAD] : [keys.newerEntries, MAX_NEWER];
   const args = [RELAY_GROUP, id, most, shortened(reason, REASON), db.clock.now()];
-  return (await withScripts(db.redis).biolayerSetAside(keys.outbox, stream, ...args)) === 1;
+  return (await setAside(db.redis, [keys.outbox, stream], args)) === 1;
 }
 
 /** Longest stored reason, characters. */
@@ -125,7 +119,7 @@ export async function newerEntries(
 /** Moves an entry of a newer format version back to the outbox. @returns false when another process has done it. */
 export async function releaseNewer(db: Db, partition: string, id: string): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
-  return (await withScripts(db.redis).biolayerBackToOutbox(keys.newerEntries, keys.outbox, id)) === 1;
+  return (await backToOutbox(db.redis, [keys.newerEntries, keys.outbox], [id])) === 1;
 }
 
 /** Reports once that the record under `key` cannot be read. */
@@ -134,7 +128,7 @@ export async function addDeadRecord(db: Db, key: string, reason: string): Promis
   if (!PARTITIONS.includes(partition)) return;
   const keys = partitionKeys(db.prefix, partition);
   const args = [key, shortened(reason, REASON), db.clock.now(), MAX_DEAD];
-  await withScripts(db.redis).biolayerNoteDead(keys.deadEntries, keys.deadNames, ...args);
+  await noteDead(db.redis, [keys.deadEntries, keys.deadNames], args);
 }
 
 /** Moves a malformed member out of an index, unless its score has changed. */
@@ -146,7 +140,7 @@ export async function moveMemberToDead(
 ): Promise<void> {
   const { deadEntries } = partitionKeys(db.prefix, partition);
   const args = [member.name, member.score, member.reason, db.clock.now(), MAX_DEAD];
-  await withScripts(db.redis).biolayerTakeOut(deadEntries, index, ...args);
+  await takeOut(db.redis, [deadEntries, index], args);
 }
 
 /** A dead entry. */
@@ -202,12 +196,11 @@ export async function loadDead(db: Db, partition: string, id: string): Promise<D
  */
 export async function replayDead(db: Db, entry: DeadEntry): Promise<boolean> {
   const keys = partitionKeys(db.prefix, entry.partition);
-  const scripts = withScripts(db.redis);
   if (entry.kind === 'outbox')
-    return (await scripts.biolayerBackToOutbox(keys.deadEntries, keys.outbox, entry.id)) === 1;
+    return (await backToOutbox(db.redis, [keys.deadEntries, keys.outbox], [entry.id])) === 1;
   const [, index, , score] = entry.fields;
   if (entry.kind === 'member' && index !== undefined && score !== undefined)
-    return (await scripts.biolayerBackToIndex(keys.deadEntries, index, entry.id, score, entry.name)) === 1;
+    return (await backToIndex(db.redis, [keys.deadEntries, index], [entry.id, score, entry.name])) === 1;
   return discardDead(db, entry);
 }
 
@@ -217,7 +210,7 @@ export async function discardDead(
   { partition, id, name }: Pick<DeadEntry, 'partition' | 'id' | 'name'>,
 ): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
-  return (await withScripts(db.redis).biolayerForgetDead(keys.deadEntries, keys.deadNames, id, name)) === 1;
+  return (await forgetDead(db.redis, [keys.deadEntries, keys.deadNames], [id, name])) === 1;
 }
 
 /** Number of dead entries, and of entries of a newer format version, in all partitions. */

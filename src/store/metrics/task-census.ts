@@ -7,7 +7,7 @@ import { STATUSES, type Status } from '../../state/tasks/lifecycle.ts';
 import type { Db } from '../redis/connection.ts';
 import { idTime } from '../redis/ids.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 
 /** An answer is kept for so long at least, ms. */
@@ -36,11 +36,7 @@ end
 return {counts, oldest, each}
 `;
 
-const withScripts = defineScripts<{
-  biolayerCountTasks(
-    ...args: (string | number)[]
-  ): Promise<[counts: number[], oldest: string[], each: number[]]>;
-}>({ biolayerCountTasks: { lua: COUNT } });
+const countTasks = defineScript<[counts: number[], oldest: string[], each: number[]]>(COUNT);
 
 export interface TaskCount {
   mode: Mode;
@@ -116,11 +112,7 @@ export class TaskCensus {
     const keys = tenantIds.flatMap((id) =>
       STATUSES.map((one) => orgKeysOf(prefix, id).index(`status:${one}`)),
     );
-    const [sums, oldest, each] = await withScripts(redis).biolayerCountTasks(
-      keys.length,
-      ...keys,
-      STATUSES.length,
-    );
+    const [sums, oldest, each] = await countTasks(redis, keys, [STATUSES.length]);
     for (const [at, one] of counts.entries()) {
       one.count += sums[at] ?? 0;
       const id = oldest[at] ?? '';

@@ -9,7 +9,7 @@ import { type Change, commit, type Guard, type Write } from '../redis/commit.ts'
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import {
   fetched,
   forEachIntact,
@@ -61,9 +61,7 @@ end
 return 1
 `;
 
-const withScripts = defineScripts<{
-  biolayerAddNotices(...args: (string | number)[]): Promise<number>;
-}>({ biolayerAddNotices: { lua: ADD, numberOfKeys: 3 } });
+const runAdd = defineScript<number>(ADD);
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
@@ -121,19 +119,20 @@ async function withChannels(db: Db, all: readonly NoticesOfWorker[]): Promise<No
 
 async function addTo(db: Db, { org_id, worker_id, notices }: NoticesOfWorker): Promise<void> {
   const keys = orgKeysOf(db.prefix, org_id);
-  await withScripts(db.redis).biolayerAddNotices(
-    keys.notifiedWorkers,
-    keys.notices(worker_id),
-    keys.pendingNotices,
-    worker_id,
-    db.clock.now(),
-    NOTICE_LIFE_MS,
-    KEPT_NOTICES,
-    ...notices.flatMap((notice) => [
-      notice.notice_id,
-      JSON.stringify(notice),
-      pendingNoticeMember({ org_id, worker_id, notice_id: notice.notice_id }),
-    ]),
+  await runAdd(
+    db.redis,
+    [keys.notifiedWorkers, keys.notices(worker_id), keys.pendingNotices],
+    [
+      worker_id,
+      db.clock.now(),
+      NOTICE_LIFE_MS,
+      KEPT_NOTICES,
+      ...notices.flatMap((notice) => [
+        notice.notice_id,
+        JSON.stringify(notice),
+        pendingNoticeMember({ org_id, worker_id, notice_id: notice.notice_id }),
+      ]),
+    ],
   );
 }
 

@@ -5,7 +5,7 @@
 import type { Clock } from './connection.ts';
 import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
 import { confirmed } from './durability.ts';
-import { defineScripts } from './scripts.ts';
+import { defineScript } from './scripts.ts';
 import type { RedisClient } from './servers.ts';
 
 /**
@@ -145,9 +145,7 @@ end
 return 1
 `;
 
-const withScript = defineScripts<{
-  biolayerCommit(args: readonly (string | number | Buffer)[]): Promise<number>;
-}>({ biolayerCommit: { lua: SCRIPT } });
+const runCommit = defineScript<number>(SCRIPT);
 
 /**
  * Runs all writes of a change in one atomic step if all its guards hold.
@@ -226,7 +224,7 @@ export async function commit(redis: RedisClient, { guards, writes }: Change): Pr
   const answer = await confirmed(
     redis,
     keys[0] ?? '',
-    (on) => withScript(on).biolayerCommit([keys.length, ...keys, ...args]),
+    (on) => runCommit(on, keys, args),
     (result) => result === 1,
   );
   if (answer < 0) throw new NotDueError(-answer);

@@ -2,19 +2,14 @@
 // it, so a process whose lease has expired cannot end the lease of another.
 
 import { randomUUID } from 'node:crypto';
-import { defineScripts } from './scripts.ts';
+import { defineScript } from './scripts.ts';
 import type { RedisClient } from './servers.ts';
 
 const RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0";
 const RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
 
-const withScripts = defineScripts<{
-  biolayerRenewLease(key: string, token: string, ms: number): Promise<number>;
-  biolayerReleaseLease(key: string, token: string): Promise<number>;
-}>({
-  biolayerRenewLease: { lua: RENEW, numberOfKeys: 1 },
-  biolayerReleaseLease: { lua: RELEASE, numberOfKeys: 1 },
-});
+const renewLease = defineScript<number>(RENEW);
+const releaseLease = defineScript<number>(RELEASE);
 
 export class Lease {
   readonly #redis: RedisClient;
@@ -36,11 +31,11 @@ export class Lease {
 
   /** Extends the lease to `ms` from now. @returns false when it was lost and another process may hold it. */
   async renew(ms: number): Promise<boolean> {
-    return (await withScripts(this.#redis).biolayerRenewLease(this.#key, this.#token, Math.ceil(ms))) === 1;
+    return (await renewLease(this.#redis, [this.#key], [this.#token, Math.ceil(ms)])) === 1;
   }
 
   /** Releases the lease, unless it was lost. */
   async release(): Promise<void> {
-    await withScripts(this.#redis).biolayerReleaseLease(this.#key, this.#token);
+    await releaseLease(this.#redis, [this.#key], [this.#token]);
   }
 }

@@ -4,7 +4,7 @@
 // here a process takes tokens in batches.
 
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
-import { defineScripts } from './scripts.ts';
+import { defineScript } from './scripts.ts';
 import type { RedisClient } from './servers.ts';
 
 /** State of a bucket after a draw. */
@@ -54,9 +54,7 @@ end
 return answer
 `;
 
-const withScript = defineScripts<{
-  biolayerDraw(keys: number, ...args: (string | number)[]): Promise<number[]>;
-}>({ biolayerDraw: { lua: SCRIPT } });
+const runDraw = defineScript<number[]>(SCRIPT);
 
 /**
  * Takes up to `wanted` from every one of the buckets, the same from each, in one round trip.
@@ -68,11 +66,10 @@ export async function draw(
   buckets: readonly { key: string; quota: Quota }[],
   wanted: number,
 ): Promise<Draw> {
-  const [granted = 0, ...views] = await withScript(redis).biolayerDraw(
-    buckets.length,
-    ...buckets.map(({ key }) => key),
-    wanted,
-    ...buckets.flatMap(({ quota }) => [stepOf(quota), quota.requests]),
+  const [granted = 0, ...views] = await runDraw(
+    redis,
+    buckets.map(({ key }) => key),
+    [wanted, ...buckets.flatMap(({ quota }) => [stepOf(quota), quota.requests])],
   );
   return {
     granted,

@@ -9,7 +9,7 @@ import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { DUE_LUA, dueArguments, NotDueError } from '../redis/due.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 
 /** How long events stay in the feed, ms. */
 export const FEED_KEPT = 30 * 24 * 3600 * 1000;
@@ -205,9 +205,7 @@ if trimmed > 0 then return trimmed end
 return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[3])
 `;
 
-const withScript = defineScripts<{ biolayerTrim(...args: (string | number)[]): Promise<number> }>({
-  biolayerTrim: { lua: TRIM, numberOfKeys: 1 },
-});
+const runTrim = defineScript<number>(TRIM);
 
 /**
  * Removes entries older than `FEED_KEPT` from the feed of an org.
@@ -218,7 +216,7 @@ export async function trimFeed(db: Db, orgId: string): Promise<void> {
   const now = db.clock.now() - CLOCK_ERROR;
   const oldest = now - FEED_KEPT;
   for (let trimmed = 1; trimmed > 0; ) {
-    trimmed = await withScript(db.redis).biolayerTrim(feed, ...dueArguments(db.clock, now), oldest);
+    trimmed = await runTrim(db.redis, [feed], [...dueArguments(db.clock, now), oldest]);
     if (trimmed < 0) throw new NotDueError(-trimmed);
   }
 }

@@ -5,7 +5,7 @@
 
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { type DeliveryTarget, PARKED, pendingMember, readPendingMember } from './delivery-target.ts';
 
 // Parks a delivery if the caller holds its lease, or if it has no lease and is due.
@@ -40,13 +40,8 @@ if remaining == 0 then redis.call('SREM', KEYS[3], ARGV[4]) end
 return {remaining, released}
 `;
 
-const withScripts = defineScripts<{
-  biolayerPark(...args: (string | number)[]): Promise<number>;
-  biolayerReleaseBacklog(...args: (string | number)[]): Promise<[remaining: number, released: string[]]>;
-}>({
-  biolayerPark: { lua: PARK, numberOfKeys: 3 },
-  biolayerReleaseBacklog: { lua: RELEASE, numberOfKeys: 3 },
-});
+const runPark = defineScript<number>(PARK);
+const runRelease = defineScript<[remaining: number, released: string[]]>(RELEASE);
 
 /**
  * Parks a delivery in the backlog of its receiver, without an attempt.
@@ -60,15 +55,10 @@ export async function parkDelivery(
   score: number | null,
 ): Promise<boolean> {
   const keys = orgKeysOf(db.prefix, target.org_id);
-  const parked = await withScripts(db.redis).biolayerPark(
-    keys.pendingDeliveries,
-    keys.backlog(receiver),
-    keys.backlogged,
-    pendingMember(target),
-    score ?? '',
-    db.clock.now(),
-    PARKED,
-    `${target.org_id} ${receiver}`,
+  const parked = await runPark(
+    db.redis,
+    [keys.pendingDeliveries, keys.backlog(receiver), keys.backlogged],
+    [pendingMember(target), score ?? '', db.clock.now(), PARKED, `${target.org_id} ${receiver}`],
   );
   return parked === 1;
 }
@@ -81,14 +71,10 @@ export async function releaseBacklog(
   count: number,
 ): Promise<{ released: DeliveryTarget[]; remaining: number }> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const [remaining, released] = await withScripts(db.redis).biolayerReleaseBacklog(
-    keys.pendingDeliveries,
-    keys.backlog(receiver),
-    keys.backlogged,
-    count,
-    db.clock.now(),
-    PARKED,
-    `${orgId} ${receiver}`,
+  const [remaining, released] = await runRelease(
+    db.redis,
+    [keys.pendingDeliveries, keys.backlog(receiver), keys.backlogged],
+    [count, db.clock.now(), PARKED, `${orgId} ${receiver}`],
   );
   return { released: released.map(readPendingMember), remaining };
 }

@@ -6,7 +6,7 @@ import { type Failing, periodOf } from '../../state/webhooks/endpoint.ts';
 import { pairsOf } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import { countedAt } from '../stats/delivery-counts.ts';
 import { liveOrArchived } from '../tasks/archived.ts';
@@ -70,11 +70,7 @@ end
 return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), released}
 `;
 
-const withScript = defineScripts<{
-  biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, string?, string?]>;
-}>({
-  biolayerRecord: { lua: RECORD, numberOfKeys: 8 },
-});
+const runRecord = defineScript<[number, string?, string?, string?]>(RECORD);
 
 /** A message to an endpoint that belongs to no task, such as a test message: its id, time (ms) and body. */
 export interface Message {
@@ -121,30 +117,35 @@ export async function recordDelivery(
   const counted = countedAt(db, target.org_id, delivery.status, now);
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
-  const [done, since, periods, released] = await withScript(db.redis).biolayerRecord(
-    keys.pendingDeliveries,
-    keys.deliveries(target.task_id),
-    keys.dead,
-    endpoint === undefined ? keys.dead : keys.endpointHealth(endpoint),
-    indexOf('pending'),
-    indexOf(delivery.status),
-    keys.ordering(target.task_id),
-    counted.key,
-    pendingMember(target),
-    score,
-    fieldOf(target),
-    packDelivery(delivery),
-    nextAt ?? '',
-    stopsCallback ? 1 : 0,
-    delivery.status === 'exhausted' && eventAt !== null ? deadMember(target, eventAt) : '',
-    endpoint === undefined || eventAt === null ? '' : listedMember(target, eventAt),
-    isAttempt ? (delivery.status === 'succeeded' ? 1 : 0) : '',
-    now,
-    periodOf(now, failingLimit),
-    inOrder ? 1 : '',
-    ...aroundSequence(target),
-    isAttempt ? counted.field : '',
-    counted.expiresAt,
+  const [done, since, periods, released] = await runRecord(
+    db.redis,
+    [
+      keys.pendingDeliveries,
+      keys.deliveries(target.task_id),
+      keys.dead,
+      endpoint === undefined ? keys.dead : keys.endpointHealth(endpoint),
+      indexOf('pending'),
+      indexOf(delivery.status),
+      keys.ordering(target.task_id),
+      counted.key,
+    ],
+    [
+      pendingMember(target),
+      score,
+      fieldOf(target),
+      packDelivery(delivery),
+      nextAt ?? '',
+      stopsCallback ? 1 : 0,
+      delivery.status === 'exhausted' && eventAt !== null ? deadMember(target, eventAt) : '',
+      endpoint === undefined || eventAt === null ? '' : listedMember(target, eventAt),
+      isAttempt ? (delivery.status === 'succeeded' ? 1 : 0) : '',
+      now,
+      periodOf(now, failingLimit),
+      inOrder ? 1 : '',
+      ...aroundSequence(target),
+      isAttempt ? counted.field : '',
+      counted.expiresAt,
+    ],
   );
   if (done !== 1) return null;
   return {

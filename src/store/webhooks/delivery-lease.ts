@@ -4,7 +4,7 @@
 import { inputAt } from '../../state/tasks/patch.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { RETRY_UNREADABLE_AFTER_MS } from '../redis/unreadable.ts';
 import { loadWhole, readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
 import { type Message, requireDelivery, requireMessage } from './deliveries.ts';
@@ -46,11 +46,7 @@ local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
 return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5], task[6]}
 `;
 
-const withScript = defineScripts<{
-  biolayerLeaseBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
-}>({
-  biolayerLease: { lua: LEASE, numberOfKeys: 5 },
-});
+const runLease = defineScript<(Buffer | null | undefined)[]>(LEASE, null);
 
 /** With ordered delivery: for how long a failing delivery blocks those after it, ms. */
 export const MAX_ORDER_BLOCK_MS = 3600_000;
@@ -96,22 +92,25 @@ export async function leaseDelivery(
   const until = performance.now() + leaseMs - MAX_CLOCK_ERROR_MS;
   const now = db.clock.now();
   const isMessage = target.sequence === 0;
-  const [score, recorded, stopped, input, packed, entry, form, since] = await withScript(
+  const [score, recorded, stopped, input, packed, entry, form, since] = await runLease(
     db.redis,
-  ).biolayerLeaseBuffer(
-    keys.pendingDeliveries,
-    keys.deliveries(target.task_id),
-    isMessage ? keys.message(target.task_id) : keys.task(target.task_id),
-    keys.history(target.task_id),
-    keys.ordering(target.task_id),
-    pendingMember(target),
-    now,
-    Math.floor(now) + leaseMs + 0.5,
-    fieldOf(target),
-    target.sequence,
-    order.inOrder ? 1 : '',
-    ...aroundSequence(target),
-    order.blockMs,
+    [
+      keys.pendingDeliveries,
+      keys.deliveries(target.task_id),
+      isMessage ? keys.message(target.task_id) : keys.task(target.task_id),
+      keys.history(target.task_id),
+      keys.ordering(target.task_id),
+    ],
+    [
+      pendingMember(target),
+      now,
+      Math.floor(now) + leaseMs + 0.5,
+      fieldOf(target),
+      target.sequence,
+      order.inOrder ? 1 : '',
+      ...aroundSequence(target),
+      order.blockMs,
+    ],
   );
   if (!score) return null;
   if (recorded === undefined) return { dueAt: Number(score.toString()) };

@@ -9,7 +9,7 @@ import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { loadHistory } from '../tasks/tasks.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
 import {
@@ -31,11 +31,7 @@ redis.call('ZADD', KEYS[3], 0, ARGV[4])
 return 1
 `;
 
-const withScripts = defineScripts<{
-  biolayerEnqueueDelivery(...args: (string | number)[]): Promise<number>;
-}>({
-  biolayerEnqueueDelivery: { lua: ENQUEUE, numberOfKeys: 3 },
-});
+const runEnqueue = defineScript<number>(ENQUEUE);
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
@@ -105,14 +101,14 @@ async function enqueueEarlier(
 
 function enqueueDelivery(db: Db, endpoint: Endpoint, target: DeliveryTarget, at: number): Promise<number> {
   const keys = orgKeysOf(db.prefix, target.org_id);
-  return withScripts(db.redis).biolayerEnqueueDelivery(
-    keys.pendingDeliveries,
-    keys.deliveries(target.task_id),
-    keys.index(deliveriesIndex(endpoint.endpoint_id, 'pending')),
-    pendingMember(target),
-    db.clock.now(),
-    fieldOf(target),
-    listedMember(target, at),
+  return runEnqueue(
+    db.redis,
+    [
+      keys.pendingDeliveries,
+      keys.deliveries(target.task_id),
+      keys.index(deliveriesIndex(endpoint.endpoint_id, 'pending')),
+    ],
+    [pendingMember(target), db.clock.now(), fieldOf(target), listedMember(target, at)],
   );
 }
 

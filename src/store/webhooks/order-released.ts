@@ -5,7 +5,7 @@
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import {
   type DeliveryTarget,
   deliveriesIndex,
@@ -26,9 +26,7 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1
 `;
 
-const withScripts = defineScripts<{ biolayerReleaseOrdered(...args: (string | number)[]): Promise<number> }>({
-  biolayerReleaseOrdered: { lua: RELEASE, numberOfKeys: 2 },
-});
+const runRelease = defineScript<number>(RELEASE);
 
 /**
  * Makes deliveries due that wait for earlier events to an endpoint, unless ordered delivery is on again. Repeatable.
@@ -46,13 +44,10 @@ export async function* releaseOrdered(
     const all = members.map((member) => readListed(orgId, memberId(member)));
     const results = await Promise.all(
       all.map((target) =>
-        withScripts(db.redis).biolayerReleaseOrdered(
-          keys.pendingDeliveries,
-          keys.ordering(target.task_id),
-          pendingMember(target),
-          fieldOf(target),
-          db.clock.now(),
-          PARKED,
+        runRelease(
+          db.redis,
+          [keys.pendingDeliveries, keys.ordering(target.task_id)],
+          [pendingMember(target), fieldOf(target), db.clock.now(), PARKED],
         ),
       ),
     );

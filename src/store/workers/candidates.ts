@@ -14,7 +14,7 @@ import {
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { nullIfUnreadable } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
@@ -115,11 +115,7 @@ found[1] = start
 return found
 `;
 
-const withScript = defineScripts<{
-  biolayerCandidates(
-    ...args: (string | number)[]
-  ): Promise<[next: number | '', walked: number, ...ids: string[]]>;
-}>({ biolayerCandidates: { lua: CANDIDATES } });
+const runCandidates = defineScript<[next: number | '', walked: number, ...ids: string[]]>(CANDIDATES);
 
 /**
  * The best `count` workers that the task can be offered to now, best first. Walks the ready workers with the rarest
@@ -150,9 +146,10 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   let wanted = count;
   let ids: string[] = [];
   while (next !== '' && found.length < count) {
-    [next, walked, ...ids] = await withScript(db.redis).biolayerCandidates(
-      ...[sets.length + 2, ...sets, keys.readyBy('trust_level'), keys.readyBy('rating')],
-      ...[
+    [next, walked, ...ids] = await runCandidates(
+      db.redis,
+      [...sets, keys.readyBy('trust_level'), keys.readyBy('rating')],
+      [
         sets.length,
         next,
         wanted,

@@ -7,7 +7,7 @@ import type { MatchRequest } from '../../state/outbox.ts';
 import { isTracing } from '../../tracing/tracing.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 
 /** A stored request. `sequence` changes when the same is requested again. */
 export interface Requested {
@@ -82,15 +82,9 @@ redis.call('HSET', KEYS[2], ARGV[1], turn)
 return turn
 `;
 
-const withScripts = defineScripts<{
-  biolayerMatchRequest(...args: (string | number)[]): Promise<string>;
-  biolayerMatchTake(...args: (string | number)[]): Promise<string[]>;
-  biolayerMatchEnd(...args: (string | number)[]): Promise<string>;
-}>({
-  biolayerMatchRequest: { lua: REQUEST },
-  biolayerMatchTake: { lua: TAKE, numberOfKeys: 4 },
-  biolayerMatchEnd: { lua: END, numberOfKeys: 3 },
-});
+const runRequest = defineScript<string>(REQUEST);
+const runTake = defineScript<string[]>(TAKE);
+const runEnd = defineScript<string>(END);
 
 /**
  * Stores those of the requests for which a worker is ready.
@@ -114,10 +108,7 @@ export async function requestMatches(
   );
   // Not awaited before the request: the commands of a connection run in order.
   const keeping = traced.map(({ key, trace }) => db.redis.set(key, trace, 'PX', TRACE_KEPT));
-  const turn = await withScripts(db.redis).biolayerMatchRequest(
-    ...[2 + ready.length, keys.matchRequests, keys.matchTurns, ...ready],
-    ...[orgId, ...args],
-  );
+  const turn = await runRequest(db.redis, [keys.matchRequests, keys.matchTurns, ...ready], [orgId, ...args]);
   await Promise.all(keeping);
   return turn === '' ? null : turn;
 }
@@ -136,8 +127,10 @@ export async function takeTurn(
 ): Promise<{ current: string; requests: Requested[] } | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const { suspended } = sharedKeysOf(db.prefix, orgId);
-  const [current = '', ...flat] = await withScripts(db.redis).biolayerMatchTake(
-    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), suspended, orgId, turn, count],
+  const [current = '', ...flat] = await runTake(
+    db.redis,
+    [keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), suspended],
+    [orgId, turn, count],
   );
   if (current === '') return null;
   const members = flat.filter((_, index) => index % 2 === 0);
@@ -166,9 +159,10 @@ export async function endTurn(
   done: readonly Requested[],
 ): Promise<string | null> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const next = await withScripts(db.redis).biolayerMatchEnd(
-    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), orgId, turn],
-    ...done.flatMap(({ kind, id, sequence }) => [`${kind} ${id}`, sequence]),
+  const next = await runEnd(
+    db.redis,
+    [keys.matchRequests, keys.matchTurns, keys.readyBy('rating')],
+    [orgId, turn, ...done.flatMap(({ kind, id, sequence }) => [`${kind} ${id}`, sequence])],
   );
   return next === '' ? null : next;
 }

@@ -17,6 +17,7 @@ import { type DeliveryTarget, fieldOf, pendingMember } from '../../../src/store/
 import { endpointWrites } from '../../../src/store/webhooks/endpoints.ts';
 import { enqueueEndpointDeliveries } from '../../../src/store/webhooks/fan-out.ts';
 import { loadReplay, startWrites } from '../../../src/store/webhooks/replays.ts';
+import { interceptCommits } from '../../support/commits.ts';
 import { addTask, addWorker, declineAll, freshOrg, historyOf, openTestDb } from '../../support/db.ts';
 
 const db = await openTestDb();
@@ -81,22 +82,14 @@ async function stoppedOf(targets: readonly DeliveryTarget[]): Promise<DeliveryTa
 /** The store, where every second commit ends the process before or after it. */
 function dying(round: number): Db {
   let commits = 0;
-  const redis = new Proxy(db.redis, {
-    get(target, name) {
-      const value = Reflect.get(target, name) as unknown;
-      if (typeof value !== 'function') return value;
-      if (name !== 'biolayerCommit') return value.bind(target) as unknown;
-      return async (...args: unknown[]) => {
-        commits += 1;
-        const dies = commits === 2;
-        if (dies && round % 2 === 0) throw new Error('killed');
-        const done = (await Reflect.apply(value, target, args)) as unknown;
-        if (dies) throw new Error('killed');
-        return done;
-      };
-    },
+  return interceptCommits(db, async (commitIt) => {
+    commits += 1;
+    const dies = commits === 2;
+    if (dies && round % 2 === 0) throw new Error('killed');
+    const done = await commitIt();
+    if (dies) throw new Error('killed');
+    return done;
   });
-  return { ...db, redis };
 }
 
 it('counts every delivery once, although each step runs several times at once', async () => {

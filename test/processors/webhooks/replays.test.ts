@@ -22,6 +22,7 @@ import { endpointWrites } from '../../../src/store/webhooks/endpoints.ts';
 import { enqueueEndpointDeliveries } from '../../../src/store/webhooks/fan-out.ts';
 import { walkOn } from '../../../src/store/webhooks/replay-walk.ts';
 import { loadReplay } from '../../../src/store/webhooks/replays.ts';
+import { interceptCommits } from '../../support/commits.ts';
 import { addTask, addWorker, declineAll, freshOrg, historyOf, openTestDb } from '../../support/db.ts';
 import { beginReplay, giveUpAll } from '../../support/endpoints.ts';
 import {
@@ -109,25 +110,12 @@ async function outboxOf(org: string): Promise<OutboxEntry[]> {
     .filter((entry) => entry.org_id === org);
 }
 
-/** The store with its commits intercepted. */
-function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>): Db {
-  const redis = new Proxy(db.redis, {
-    get(target, name) {
-      const value = Reflect.get(target, name) as unknown;
-      if (typeof value !== 'function') return value;
-      if (name !== 'biolayerCommit') return value.bind(target) as unknown;
-      return (...args: unknown[]) => how(async () => Reflect.apply(value, target, args) as unknown);
-    },
-  });
-  return { ...db, redis };
-}
-
 /** A step that has read and waits before its commit. */
 async function heldStep({ org_id, replay_id }: Replay): Promise<{ commit(): Promise<number | null> }> {
   let release = () => {};
   let done: Promise<number | null> = Promise.resolve(null);
   await new Promise<void>((looked) => {
-    const store = committing(async (commitIt) => {
+    const store = interceptCommits(db, async (commitIt) => {
       looked();
       await new Promise<void>((resolve) => {
         release = resolve;
@@ -165,7 +153,7 @@ describe('a replay', () => {
   it('that dies before or after the commit of a step continues where it was', async () => {
     const { org, replay } = await setUp(60);
     const dying = (before: boolean) =>
-      committing(async (commitIt) => {
+      interceptCommits(db, async (commitIt) => {
         if (!before) await commitIt();
         throw new Error('killed');
       });
