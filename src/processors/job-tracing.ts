@@ -21,19 +21,32 @@ export function tracedJobs(runners: Record<QueueName, RunUnread>): Record<QueueN
   ) as Record<QueueName, RunUnread>;
 }
 
-function inSpanOf(queue: QueueName, job: RunnableJob, run: () => Promise<void>): Promise<void> {
-  const field = (name: string) => {
-    const value: unknown = Reflect.get(Object(job.data), name);
-    return typeof value === 'string' ? value : undefined;
+/** The ids in the data of a job that a log line about it shows. */
+export function idsOf(data: unknown): { org_id?: string; task_id?: string; trace_id?: string } {
+  const field = (name: string) => textIn(data, name);
+  const [org_id, task_id, trace_id] = [field('org_id'), field('task_id'), field('trace')?.split('-')[1]];
+  return {
+    ...(org_id !== undefined && { org_id }),
+    ...(task_id !== undefined && { task_id }),
+    ...(trace_id !== undefined && { trace_id }),
   };
+}
+
+function textIn(data: unknown, name: string): string | undefined {
+  const value: unknown = Reflect.get(Object(data), name);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function inSpanOf(queue: QueueName, job: RunnableJob, run: () => Promise<void>): Promise<void> {
+  const { org_id, task_id } = idsOf(job.data);
   const attributes = {
     'messaging.system': 'bullmq',
     'messaging.destination.name': queue,
     'messaging.operation.type': 'process',
     'messaging.operation.name': job.name,
-    org_id: field('org_id'),
-    task_id: field('task_id'),
+    org_id,
+    task_id,
   };
-  const options = { kind: SpanKind.CONSUMER, attributes, parent: field('trace') };
+  const options = { kind: SpanKind.CONSUMER, attributes, parent: textIn(job.data, 'trace') };
   return inSpan(`process ${queue}`, options, run, (error) => !(error instanceof DelayedError));
 }

@@ -6,6 +6,7 @@ import type { NewJob, QueueName } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { Log } from '../store/redis/log.ts';
 import type { RunnableJob } from './job-guard.ts';
+import { idsOf } from './job-tracing.ts';
 
 /** Adds jobs: to their queues, or to run at once. */
 export type AddJobs = Pick<Queues, 'add'>;
@@ -50,7 +51,10 @@ export class LocalJobs implements AddJobs {
     if (!canRun || this.#isClosing) return false;
     const run = this.#run(job)
       .catch((error) =>
-        this.#log.warn({ queue, job: name, err: error }, 'job lost; the sweeper adds it again'),
+        this.#log.warn(
+          { queue, job: name, ...idsOf(job.data), err: error },
+          'job lost; the sweeper adds it again',
+        ),
       )
       .finally(() => running.delete(run));
     this.#running.set(queue, running.add(run));
@@ -64,7 +68,8 @@ export class LocalJobs implements AddJobs {
       const runnable = { name, data, queueName: queue, moveToDelayed: cannotWait, updateData: cannotWait };
       await this.#runners[queue](runnable, undefined);
     } catch (error) {
-      this.#log.warn({ queue, job_id: opts.jobId, job: name, err: error }, 'job failed and is queued');
+      const about = { queue, job_id: opts.jobId, job: name, ...idsOf(data) };
+      this.#log.warn({ ...about, err: error }, 'job failed and is queued');
       await this.#queues.add([job]);
     }
   }

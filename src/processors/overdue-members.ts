@@ -65,7 +65,7 @@ async function actOn(
 ): Promise<boolean> {
   if (!pattern.test(member)) {
     const reason = 'the member of an index is malformed';
-    log.error({ index: key, member }, `${reason}, and is set aside`);
+    log.error({ index: key, member }, 'the member of an index is malformed, and is set aside');
     await moveMemberToDead(db, partition, key, { name: member, score, reason });
     return false;
   }

@@ -7,6 +7,7 @@ import type { Hold, Now } from '../queues/redis-time.ts';
 import { queuePrefix, type ShardConnections } from '../queues/shards.ts';
 import type { Log } from '../store/redis/log.ts';
 import { type RunUnread, TolerantWorker } from './job-guard.ts';
+import { idsOf } from './job-tracing.ts';
 import { ParallelLimit } from './parallel-limit.ts';
 import type { WriteGate } from './write-gate.ts';
 
@@ -82,7 +83,8 @@ function startWorker(
   const worker = new TolerantWorker(now, name, limit.counted(runners[name]), options, hold);
   worker.on('error', onError);
   worker.on('failed', (job, error) => {
-    log.warn({ queue: name, shard, job_id: job?.id, job: job?.name, err: error }, 'job failed');
+    const about = { queue: name, shard, job_id: job?.id, job: job?.name, ...idsOf(job?.data) };
+    log.warn({ ...about, err: error }, 'job failed');
   });
   return worker;
 }

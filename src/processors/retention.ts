@@ -107,7 +107,7 @@ export class Retention {
     const due = await duePurges(this.#db, partition, BATCH);
     for (const { member, at: score } of due.filter((one) => !NOTE.test(one.member))) {
       const reason = 'the member of an index is malformed';
-      this.#log.error({ index: retain, member }, `${reason}, and is set aside`);
+      this.#log.error({ index: retain, member }, 'the member of an index is malformed, and is set aside');
       await moveMemberToDead(this.#db, partition, retain, { name: member, score, reason });
     }
     return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
@@ -138,7 +138,10 @@ export class Retention {
       if (only === undefined) return { tasks: 0, logs: 0 };
       if (others.length === 0) {
         if (!concernsOneItem(error)) throw error;
-        this.#log.warn({ err: error, task_id: only.task_id }, 'a task could not be purged');
+        this.#log.warn(
+          { err: error, org_id: only.org_id, task_id: only.task_id },
+          'a task could not be purged',
+        );
         reportFailed(this.#db, orgKeysOf(this.#db.prefix, only.org_id).task(only.task_id), error);
         await postpone(this.#db, only, RETRY_AFTER_MS);
         return { tasks: 0, logs: 0 };

@@ -84,7 +84,7 @@ async function createHandler({ serve, version, log, closing, resourceMetadata }:
     import('@modelcontextprotocol/node'),
     import('../../mcp/server.ts'),
   ]);
-  const onerror = (error: Error) => log.debug({ err: error }, 'mcp');
+  const onerror = (error: Error) => log.debug({ err: error }, 'an MCP request failed');
   const handler = createMcpHandler(
     ({ authInfo }) => {
       const caller = authInfo?.extra?.caller;

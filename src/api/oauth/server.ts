@@ -132,7 +132,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     if (failure === undefined) return;
     for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);
     if (!isUnavailable(failure) && !(failure instanceof ApiError))
-      log.error({ err: failure, path: ctx.path }, 'oauth');
+      log.error({ err: failure, path: ctx.path }, 'an OAuth request failed');
     throw failure;
   };
 

@@ -226,9 +226,7 @@ export class WebhookProcessor {
     const recorded = await this.#record(target, leased, after, nextAt, answeredGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {
-        task_id: target.task_id,
-        sequence: target.sequence,
-        endpoint_id: target.endpoint_id,
+        ...target,
         attempt: attemptNumber,
         outcome: status,
         http_status: outcome.status,
