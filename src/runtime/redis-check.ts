@@ -67,6 +67,7 @@ const KEY_COMMANDS = [
   'ZLEXCOUNT K - +',
   'ZMSCORE K v',
   'ZPOPMIN K',
+  'ZRANDMEMBER K 1',
   'BZPOPMIN K 1',
   'ZRANGE K 0 1',
   'ZRANGEBYLEX K - +',
@@ -97,6 +98,7 @@ const KEY_COMMANDS = [
   'DEL K',
   'DECR K',
   'UNLINK K',
+  'MEMORY USAGE K',
 ] as const;
 
 /** Commands that name no key. `C` is a channel. */

@@ -10,6 +10,7 @@ import {
   type StorageQuotas,
   type StorageUsage,
 } from '../../state/access/storage-quotas.ts';
+import { countTasks, meanTaskBytes } from '../../store/identity/task-bytes.ts';
 import {
   belowLimitGuard,
   countOpenCopies,
@@ -48,12 +49,16 @@ export class Usage {
   readonly #limitsOf: LimitsOf;
   readonly #openTaskCounts: CachedCounts;
   readonly #responseBytes: CachedCounts;
+  readonly #taskCounts: CachedCounts;
+  readonly #taskBytes: CachedCounts;
 
   constructor(db: Db, limitsOf: LimitsOf) {
     this.#db = db;
     this.#limitsOf = limitsOf;
     this.#openTaskCounts = new CachedCounts((id) => countUsage(db, id, 'open_tasks'));
     this.#responseBytes = new CachedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
+    this.#taskCounts = new CachedCounts((id) => countTasks(db, id));
+    this.#taskBytes = new CachedCounts((id) => meanTaskBytes(db, id), SAMPLE_MS);
   }
 
   /** The tenant's limit of one kind. */
@@ -68,17 +73,25 @@ export class Usage {
   }
 
   /**
-   * Guards for the commit that creates tasks; none while the usage is far below the limit. Copies are counted by
+   * Guards for the commit that creates tasks, whose bytes are estimated; none while the usage is far below the limit. Copies are counted by
    * themselves, to the same limit.
    * @param tasks how many. @param copies how many copies they may have. @throws ApiError 422
    */
   async openTasks(tenantId: string, tasks: number, copies: number): Promise<Change> {
+    await this.#requireTaskBytes(tenantId, tasks);
     const limit = await this.limit(tenantId, 'open_tasks');
     if (copies === 0) return this.#openTasks(tenantId, tasks, limit);
     const used = await countOpenCopies(this.#db, tenantId);
     if (used + copies > limit) throw quotaExceeded('open_tasks', 'The org', 'open copies', used, limit);
     const guard = openCopiesGuard(this.#db, tenantId, limit - copies + 1);
     return merge(await this.#openTasks(tenantId, tasks, limit), { guards: [guard], writes: [] });
+  }
+
+  async #requireTaskBytes(tenantId: string, tasks: number): Promise<void> {
+    const limit = await this.limit(tenantId, 'task_bytes');
+    const count = await this.#taskCounts.add(tenantId, tasks);
+    const used = Math.round((count - tasks) * (await this.#taskBytes.add(tenantId, 0)));
+    if (used >= limit) throw quotaExceeded('task_bytes', 'The org', quotaLabel('task_bytes'), used, limit);
   }
 
   async #openTasks(tenantId: string, tasks: number, limit: number): Promise<Change> {
@@ -130,21 +143,20 @@ export class Usage {
 }
 
 const CACHE_MS = 1000;
+/** The mean size of a tenant's tasks is measured once in this time, ms. */
+const SAMPLE_MS = 10_000;
 /** The cache reads the clock once in this time, ms, instead of at every look-up. */
 const CLOCK_STEP = 20;
 const MAX_CACHED = 10_000;
 
-/** Cached counts by tenant: at most a second old, plus what this process has added since. */
+/** Cached counts by tenant: at most a second old (or another time), plus what this process has added since. */
 class CachedCounts {
   readonly #count: (tenantId: string) => Promise<number>;
-  readonly #cache = new LRUCache<string, { counted: Promise<number>; added: number }>({
-    max: MAX_CACHED,
-    ttl: CACHE_MS,
-    ttlResolution: CLOCK_STEP,
-  });
+  readonly #cache: LRUCache<string, { counted: Promise<number>; added: number }>;
 
-  constructor(count: (tenantId: string) => Promise<number>) {
+  constructor(count: (tenantId: string) => Promise<number>, ttl = CACHE_MS) {
     this.#count = count;
+    this.#cache = new LRUCache({ max: MAX_CACHED, ttl, ttlResolution: CLOCK_STEP });
   }
 
   /** Adds to a tenant's count. @returns the new count. @throws errors of Redis */

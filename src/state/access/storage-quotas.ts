@@ -4,6 +4,7 @@
 /** For each kind: its label in messages, its default limit, and the highest limit that may be set. */
 const QUOTA_TABLE = {
   open_tasks: { label: 'open tasks', default: 250_000, most: 1e9 },
+  task_bytes: { label: 'bytes of tasks in Redis', default: 64 * 1024 ** 3, most: 1e15 },
   workers: { label: 'workers', default: 50_000, most: 1e9 },
   pools: { label: 'pools', default: 5000, most: 1e9 },
   // The work for each event grows with the number of endpoints.

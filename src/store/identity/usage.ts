@@ -1,5 +1,5 @@
 // How much of each storage quota a tenant uses. Records are counted by the sorted sets that list them, bytes by a
-// counter that changes in the commit that stores or purges them, so neither can drift. An org and its sandbox are
+// counter that changes in the commit that stores or purges them, so neither can drift. Only the bytes of tasks are estimated. An org and its sandbox are
 // counted separately, except for API keys, which are stored together.
 
 import type { QuotaName } from '../../state/access/storage-quotas.ts';
@@ -9,6 +9,7 @@ import type { Db } from '../redis/connection.ts';
 import { countResponseBytes } from '../redis/idempotency.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { OPEN_COPIES } from '../tasks/copies-index.ts';
+import { countTasks, meanTaskBytes } from './task-bytes.ts';
 
 /** Indexes that have one member for each record. */
 const INDEXES = {
@@ -94,6 +95,10 @@ export async function countUsage(db: Db, tenantId: string, name: QuotaName): Pro
   if (name === 'open_tasks') {
     const counts = await Promise.all(openTaskKeys(db, tenantId).map((key) => redis.zcard(key)));
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+  if (name === 'task_bytes') {
+    const [tasks, mean] = await Promise.all([countTasks(db, tenantId), meanTaskBytes(db, tenantId)]);
+    return Math.round(tasks * mean);
   }
   if (name === 'evidence_bytes' || name === 'task_type_bytes')
     return Number((await redis.hget(orgKeysOf(db.prefix, tenantId).usage, name)) ?? 0);

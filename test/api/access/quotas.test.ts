@@ -103,6 +103,22 @@ describe('records with a quota', () => {
   });
 });
 
+describe('the bytes of tasks', () => {
+  it('are estimated, and limited', async () => {
+    const org = await createOrg(api);
+    const text = randomBytes(20_000).toString('hex');
+    const create = () =>
+      org.client.request('POST', '/v1/tasks', { body: taskBody({ context: { data: { text } } }) });
+    for (let made = 0; made < 3; made += 1) expect((await create()).status).toBe(201);
+    const { used } = (await usageOf(org)).task_bytes ?? { used: 0 };
+    expect([used > 120_000, used < 200_000]).toEqual([true, true]);
+    await limit(org, { task_bytes: 3000 });
+    expectRefused(await create(), 'task_bytes');
+    await limit(org, { task_bytes: null });
+    expect((await create()).status).toBe(201);
+  });
+});
+
 describe('open tasks', () => {
   const create = (org: Org, headers = {}) =>
     org.client.request('POST', '/v1/tasks', { body: taskBody(), headers });

@@ -8755,6 +8755,7 @@ export type QuotaUsage = {
  */
 export type OrgUsage = {
     open_tasks: QuotaUsage;
+    task_bytes: QuotaUsage;
     workers: QuotaUsage;
     pools: QuotaUsage;
     endpoints: QuotaUsage;
@@ -8831,6 +8832,12 @@ export type StorageQuotas = {
      * @maximum 1000000000
      */
     open_tasks?: number | null;
+    /**
+     * Most bytes of tasks in Redis
+     * @minimum 0
+     * @maximum 1000000000000000
+     */
+    task_bytes?: number | null;
     /**
      * Most workers
      * @minimum 0

@@ -23,6 +23,7 @@ export const consoleOrg: typeof english = {
     quota: 'Was',
     quotas: {
       open_tasks: 'Offene Aufgaben',
+      task_bytes: 'Bytes an Aufgaben',
       workers: 'Bearbeiter',
       pools: 'Pools',
       keys: 'API-Schlüssel',

@@ -22,6 +22,7 @@ export const consoleOrg = {
     quota: 'What',
     quotas: {
       open_tasks: 'Open tasks',
+      task_bytes: 'Bytes of tasks',
       workers: 'Workers',
       pools: 'Pools',
       keys: 'API keys',
