@@ -3,7 +3,7 @@
 
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { defineScripts } from '../redis/scripts.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { loadTasks } from '../tasks/tasks.ts';
 
@@ -19,9 +19,7 @@ for _, key in ipairs(KEYS) do sum = sum + (redis.call('MEMORY', 'USAGE', key) or
 return sum
 `;
 
-const withScripts = defineScripts<{ biolayerMeasure(...args: (string | number)[]): Promise<number> }>({
-  biolayerMeasure: { lua: MEASURE },
-});
+const measure = defineScript<number>(MEASURE);
 
 /** Number of the tenant's tasks in Redis, without copies. */
 export async function countTasks(db: Db, tenantId: string): Promise<number> {
@@ -39,6 +37,6 @@ export async function meanTaskBytes(db: Db, tenantId: string): Promise<number> {
   const ids = [...sample, ...copies.map((one) => one.task_id)];
   const own = [keys.task, keys.history, keys.deliveries, keys.ordering, keys.messages, keys.evidence];
   const names = ids.flatMap((id) => own.map((nameOf) => nameOf(id)));
-  const bytes = await withScripts(db.redis).biolayerMeasure(names.length, ...names);
+  const bytes = await measure(db.redis, names, []);
   return bytes / sample.length + INDEXED;
 }
