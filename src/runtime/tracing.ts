@@ -4,11 +4,15 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { TracesTo } from '../config-values.ts';
+import { isObject, readJson } from '../state/text/forms.ts';
+import { shortened } from '../state/text/text.ts';
 import { enableTracing } from '../tracing/tracing.ts';
 import { asStartupFault } from './startup-fault.ts';
 
 /** Time within which a fault of the exporter is not logged again, ms. */
 const QUIET = 60_000;
+/** Most of a fault that is logged, UTF-16 units. */
+const REASON_LENGTH = 300;
 
 let provider: { shutdown(): Promise<void> } | null = null;
 
@@ -58,11 +62,18 @@ export function logTracing(log: Logger): void {
   const warn = (reason: string) => {
     if (performance.now() < quietUntil) return;
     quietUntil = performance.now() + QUIET;
-    log.warn({ reason }, 'traces are not exported');
+    log.warn({ reason: messageOf(reason) }, 'traces are not exported');
   };
   const ignore = () => undefined;
   const logger = { error: warn, warn, info: ignore, debug: ignore, verbose: ignore };
   diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+}
+
+/** The SDK reports an error as the JSON of its fields, with its stack. */
+function messageOf(reported: string): string {
+  const json = readJson(reported);
+  const { message } = json.kind === 'known' && isObject(json.value) ? json.value : {};
+  return shortened(typeof message === 'string' && message !== '' ? message : reported, REASON_LENGTH);
 }
 
 /** Sends the spans that are left. Does nothing while traces are off. */
