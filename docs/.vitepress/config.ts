@@ -22,7 +22,7 @@ const GROUPS: [title: string, pages: string[]][] = [
     ],
   ],
   ['Secure it', ['sign-in', 'oauth', 'security', 'audit']],
-  ['Run it', ['operations', 'logs', 'performance', 'benchmark', 'architecture']],
+  ['Run it', ['operations', 'reliability', 'logs', 'performance', 'benchmark', 'architecture']],
 ];
 const PAGES = readdirSync(FOLDER)
   .filter((name) => name.endsWith('.md') && name !== 'index.md')

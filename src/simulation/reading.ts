@@ -43,6 +43,11 @@ export async function readSimulation(simulation: Simulation, settleMs: number): 
   const { ledger, options, api, product } = simulation;
   const { receiver } = options;
   const requests = new Requests(AbortSignal.timeout(READ_LIMIT), ledger.unexpected);
+  const existing = await requests.send('list tasks', [], (given) =>
+    allOf(api.tasks.list({ product: [product], limit: 200 }, given)),
+  );
+  // A creation without an answer may have made a task.
+  for (const { task_id } of existing ?? []) ledger.of(task_id);
   const tasks: ReadTask[] = [];
   const rest = ledger.tasks().values();
   const read = async () => {
@@ -52,22 +57,23 @@ export async function readSimulation(simulation: Simulation, settleMs: number): 
     }
   };
   await Promise.all(Array.from({ length: READERS }, read));
-  const existing = await requests.send('list tasks', [], (given) =>
-    allOf(api.tasks.list({ product: [product], limit: 200 }, given)),
-  );
   const histories = tasks.map(({ history }) => history);
+  const owed = new Set(histories.flat().map(({ event_id }) => event_id));
   const arrivals = receiver?.arrivals;
-  if (arrivals !== undefined) {
-    const owed = histories.flat().map(({ event_id }) => event_id);
-    const end = performance.now() + settleMs;
-    while (performance.now() < end && !owed.every((id) => arrivals.has(id))) await sleep(100);
-  }
+  const end = performance.now() + settleMs;
+  while (arrivals !== undefined && performance.now() < end && ![...owed].every((id) => arrivals.has(id)))
+    await sleep(100);
   const hasArrived = arrivals === undefined ? null : (id: string) => arrivals.has(id);
+  const foreign = [...(arrivals?.keys() ?? [])].filter((id) => !owed.has(id));
   const findings: Finding[] = [
     ...[...ledger.unexpected, ...(receiver?.faults ?? [])].map((text) => ({ kind: 'broken' as const, text })),
     ...checkCreations(ledger.tasks(), existing ?? [], ledger.requested),
     ...tasks.flatMap((task) => checkTask(task, hasArrived)),
     ...checkCapacity(histories, CAPACITY),
+    ...foreign.map((id) => ({
+      kind: 'broken' as const,
+      text: `${id} arrived and is in no history of this org`,
+    })),
   ];
   return { tasks, report: reportOf(simulation, tasks, findings) };
 }

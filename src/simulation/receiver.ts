@@ -42,9 +42,14 @@ export class Receiver {
     return this.received - this.arrivals.size;
   }
 
+  /** Ends all connections, also those that wait for an answer. */
+  drop(): void {
+    this.#server.closeAllConnections();
+  }
+
   async close(): Promise<void> {
     this.#server.close();
-    this.#server.closeAllConnections();
+    this.drop();
     await once(this.#server, 'close');
   }
 

@@ -66,6 +66,12 @@ export class Simulation {
     this.#stopped.abort();
   }
 
+  /** Ends everything at once, also what is open. */
+  abort(): void {
+    this.stop();
+    this.#over.abort(new Error('the simulation was aborted'));
+  }
+
   /** Makes the pool and its workers, and runs until all tasks are final or the time is up. @throws ApiError, ConnectionError */
   async run(): Promise<void> {
     const workers = await this.#makeWorkers();

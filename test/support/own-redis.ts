@@ -12,6 +12,10 @@ import { Redis } from 'ioredis';
 export interface OwnRedis {
   readonly url: string;
   readonly port: number;
+  /** The folder of its data. */
+  readonly dir: string;
+  /** Undefined while it does not run. */
+  pid(): number | undefined;
   /** Sends SIGSTOP: connections stay open, and nothing is answered until `resume`. */
   freeze(): void;
   resume(): void;
@@ -39,10 +43,12 @@ export async function freePort(): Promise<number> {
 /**
  * Starts a Redis with AOF.
  * @param env variables in addition to those of this process. @param more settings besides those that all tests need.
+ * @param wrapper a command, with its arguments, that executes the command line after it.
  */
 export async function startOwnRedis(
   env: Readonly<Record<string, string>> = {},
   more: readonly (readonly [name: string, value: string])[] = [],
+  wrapper: readonly string[] = [],
 ): Promise<OwnRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-own-redis-'));
   const port = await freePort();
@@ -66,11 +72,9 @@ export async function startOwnRedis(
     ...more,
   ];
   const start = async () => {
-    const started = spawn(
-      'redis-server',
-      settings.flatMap(([name, value]) => [`--${name}`, value ?? '']),
-      { stdio: 'ignore', env: { ...process.env, ...env } },
-    );
+    const flags = settings.flatMap(([name, value]) => [`--${name}`, value ?? '']);
+    const [command = 'redis-server', ...args] = [...wrapper, 'redis-server', ...flags];
+    const started = spawn(command, args, { stdio: 'ignore', env: { ...process.env, ...env } });
     child = started;
     const probe = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     probe.on('error', () => undefined);
@@ -101,6 +105,8 @@ export async function startOwnRedis(
   return {
     url,
     port,
+    dir,
+    pid: () => child?.pid,
     freeze: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
     kill: () => end('SIGKILL'),

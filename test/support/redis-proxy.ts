@@ -1,7 +1,8 @@
 // A TCP proxy for Redis that can hold a command, or close the connection before the reply to a command arrives. This
-// stops a process between two steps reliably.
+// stops a process between two steps reliably. It also imitates a bad network.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { deferred } from './deferred.ts';
 
 interface Trigger {
@@ -15,6 +16,8 @@ export interface RedisProxy {
   hold(command: string): { held: Promise<void>; release(): void };
   /** Forwards the next `command` and closes its connection when the reply arrives. Resolves when it is closed. */
   cutReply(command: string): Promise<void>;
+  /** Asks for each piece of data how late it arrives, ms, or whether its connection breaks instead; null: no disturbance. */
+  disturb(disturbance: (() => number | 'break') | null): void;
   close(): Promise<void>;
 }
 
@@ -24,6 +27,24 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
   const sockets = new Set<Socket>();
   let holding: (Trigger & { released: Promise<void> }) | null = null;
   let cutting: Trigger | null = null;
+  let disturbance: (() => number | 'break') | null = null;
+
+  /** Writes to a socket in order, as late as the disturbance says. */
+  const writerTo = (socket: Socket) => {
+    let last: Promise<unknown> | null = null;
+    return (data: Buffer) => {
+      const late = disturbance?.() ?? 0;
+      if (late === 'break') return void socket.destroy();
+      if (late === 0 && last === null) return void socket.write(data);
+      const due = performance.now() + late;
+      const written = Promise.resolve(last).then(async () => {
+        await sleep(Math.max(0, due - performance.now()));
+        socket.write(data);
+        if (last === written) last = null;
+      });
+      last = written;
+    };
+  };
 
   const server = createServer((near) => {
     const far = createConnection(Number(port), hostname);
@@ -37,6 +58,7 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
         far.destroy();
       });
     }
+    const [toNear, toFar] = [writerTo(near), writerTo(far)];
     let waitFor: Promise<void> = Promise.resolve();
     let isHeld = false;
     let cut: (() => void) | null = null;
@@ -55,11 +77,11 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
         cut = cutting.onMatch;
         cutting = null;
       }
-      if (isHeld) waitFor.then(() => far.write(data));
-      else far.write(data);
+      if (isHeld) waitFor.then(() => toFar(data));
+      else toFar(data);
     });
     far.on('data', (data) => {
-      if (cut === null) return near.write(data);
+      if (cut === null) return toNear(data);
       near.destroy();
       cut();
     });
@@ -82,6 +104,9 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
       new Promise((resolve) => {
         cutting = { command, onMatch: resolve };
       }),
+    disturb(given) {
+      disturbance = given;
+    },
     async close() {
       for (const socket of sockets) socket.destroy();
       server.close();
