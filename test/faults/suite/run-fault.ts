@@ -137,14 +137,19 @@ async function afterLoss(
   const healed = performance.now();
   for (const { simulation } of orgs) simulation.abort();
   await Promise.allSettled(running);
-  const later = orgs.map(({ api, simulation }) => {
-    const options = { ...simulation.options, tasks: 15, seed: `${seed}-2` };
+  // The receivers have events of a state that does not exist any longer.
+  const receivers = await Promise.all(orgs.map(() => new Receiver().listen()));
+  const later = orgs.map(({ api, simulation }, at) => {
+    const receiver = receivers[at] ?? null;
+    receiver?.secrets.push(...(simulation.options.receiver?.secrets ?? []));
+    const options = { ...simulation.options, tasks: 15, seed: `${seed}-2`, receiver };
     return { api, simulation: new Simulation(options) };
   });
   await Promise.all(later.map(({ simulation }) => simulation.run()));
   const recovery = performance.now() - healed;
   const readings: Reading[] = [];
   for (const { simulation } of later) readings.push(await readSimulation(simulation, RECOVERY));
+  await Promise.all(receivers.map((receiver) => receiver.close()));
   const first: Reading[] = [];
   for (const { simulation } of orgs) first.push(await readSimulation(simulation, 0));
   const lost = first
