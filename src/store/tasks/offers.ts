@@ -44,8 +44,12 @@ export async function taskOfOffer(
   workerId: string,
   offerId: string,
 ): Promise<string | null> {
+  const isWanted = (one: { offer_id: string }) => one.offer_id === offerId;
+  // Nearly all are open. A worker has few of those, and up to `KEPT` that have ended.
+  const open = (await openOffers(db, orgId, workerId, db.clock.now())).find(isWanted);
+  if (open !== undefined) return open.task_id;
   const members = await db.redis.zrange(orgKeysOf(db.prefix, orgId).workerOffers(workerId), 0, '-1');
-  return members.map(parse).find((one) => one.offer_id === offerId)?.task_id ?? null;
+  return members.map(parse).find(isWanted)?.task_id ?? null;
 }
 
 function parse(member: string): { offer_id: string; task_id: string } {
