@@ -1,5 +1,4 @@
 // Task types: versions, what a create fills in, errors, processes that must agree, quotas and keys.
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Answer,
@@ -278,7 +277,7 @@ describe('a create', () => {
     const name = nameOf();
     const fresh = await createOrg(api);
     // Not MONITOR: ioredis takes the first lines of a busy Redis for replies.
-    const sent = vi.spyOn(Redis.prototype, 'sendCommand');
+    const sent = vi.spyOn(api.web.db.redis, 'sendCommand');
     onTestFinished(() => sent.mockRestore());
     /** The commands about task types that `act` causes. */
     const readsDuring = async (act: () => Promise<Answer>) => {

@@ -82,7 +82,7 @@ describe('a save', () => {
   test('loads in one round trip and commits in another', async () => {
     const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 1 });
-    const sent = vi.spyOn(Redis.prototype, 'sendCommand');
+    const sent = vi.spyOn(api.web.db.redis, 'sendCommand');
     await put(staged, { output: 2 });
     const mine = sent.mock.calls.flatMap(([{ name, args }]) =>
       args.some((one) => String(one).includes(staged.task.task_id)) ? [name] : [],
