@@ -219,7 +219,7 @@ export async function whenReady(redis: RedisClient): Promise<void> {
 }
 
 const REFUSALS =
-  /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
+  /^(OOM|EXECABORT|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
   /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|None of startup nodes is available|Failed to refresh slots cache|Too many Cluster redirections|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 

@@ -2,6 +2,7 @@
 // members that are added or removed elsewhere never shift it. Several indexes are merged while they are read.
 
 import { readArchivedMember } from './archive.ts';
+import { atomicRead, type Read } from './atomic-read.ts';
 import type { Db } from './connection.ts';
 import { concernsOneItem, reportFailed } from './unreadable.ts';
 
@@ -115,16 +116,16 @@ async function readWithArchived(
   const ascending = range.order === 'asc';
   // The member of the last id continues behind it.
   const start = ascending && range.after !== null ? `(${range.after};` : low;
-  const transaction = db.redis.multi();
-  for (const [key, from] of [...keys.map((one) => [one, low] as const), [archived, start] as const])
-    if (ascending) transaction.zrangebylex(key, from, high, 'LIMIT', 0, CHUNK);
-    else transaction.zrevrangebylex(key, high, from, 'LIMIT', 0, CHUNK);
-  const replies = (await transaction.exec()) ?? [];
-  return replies.map(([error, members], at) => {
-    if (error) throw error;
-    const list = members as string[];
-    return at < keys.length ? list : list.map((one) => readArchivedMember(one).task_id);
-  });
+  const reads = [...keys.map((key) => [key, low] as const), [archived, start] as const].map(
+    ([key, from]): Read =>
+      ascending
+        ? ['ZRANGEBYLEX', key, from, high, 'LIMIT', 0, CHUNK]
+        : ['ZREVRANGEBYLEX', key, high, from, 'LIMIT', 0, CHUNK],
+  );
+  const lists = (await Promise.all(await atomicRead(db.redis, reads))) as string[][];
+  return lists.map((list, at) =>
+    at < keys.length ? list : list.map((one) => readArchivedMember(one).task_id),
+  );
 }
 
 /**

@@ -5,6 +5,7 @@ import { inputAt } from '../../state/tasks/patch.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
 import { type ArchivedTask, fieldIn } from '../redis/archive.ts';
+import { atomicRead } from '../redis/atomic-read.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
@@ -114,14 +115,16 @@ export function wholeOfArchived(db: Db, orgId: string, archived: ArchivedTask): 
 
 async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const [taskReply, listReply] =
-    (await db.redis
-      .multi()
-      .hmgetBuffer(keys.task(id), ...FIELDS)
-      .lrange(keys.history(id), 0, -1)
-      .exec()) ?? [];
-  const fields = await fetched(keys.task(id), reply<(Buffer | null)[]>(taskReply));
-  const list = await fetched(keys.history(id), reply<string[]>(listReply));
+  const [task, history] = await atomicRead(
+    db.redis,
+    [
+      ['HMGET', keys.task(id), ...FIELDS],
+      ['LRANGE', keys.history(id), 0, -1],
+    ],
+    'bytes',
+  );
+  const fields = (await fetched(keys.task(id), task)) as (Buffer | null)[];
+  const list = ((await fetched(keys.history(id), history)) as Buffer[]).map(String);
   const stored = readStored(orgId, id, keys.task(id), fields);
   if (stored === null) return null;
   const packed = fields[4];
@@ -134,12 +137,6 @@ async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTa
 /** Loads tasks with their histories, in the order of `ids`; null for one that does not exist or cannot be read. */
 export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promise<(WholeTask | null)[]> {
   return Promise.all(ids.map((id) => nullIfUnreadable(db, () => loadWhole(db, orgId, id))));
-}
-
-async function reply<T>(answer: [error: Error | null, result: unknown] | undefined): Promise<T> {
-  const [error, result] = answer ?? [new Error('Connection is closed.'), null];
-  if (error) throw error;
-  return result as T;
 }
 
 function entriesOf(

@@ -54,6 +54,7 @@ test('writes return 503 and write nothing, reads continue, and writes recover', 
 
   for (const path of [
     `/v1/tasks/${task_id}`,
+    `/v1/tasks/${task_id}/events`,
     '/v1/tasks',
     '/v1/events',
     `/v1/pools/${poolId}`,
@@ -61,6 +62,8 @@ test('writes return 503 and write nothing, reads continue, and writes recover', 
     '/v1/api-keys',
   ])
     expect((await client.request('GET', path)).status).toBe(200);
+  // Their transaction cannot run.
+  expect((await client.request('GET', '/v1/stats')).outcome).toBe('503 unavailable');
   // An invalid body is rejected as such with or without room.
   expect((await client.request('POST', '/v1/tasks', { body: {} })).outcome).toBe('422 validation_failed');
 

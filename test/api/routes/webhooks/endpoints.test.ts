@@ -207,7 +207,7 @@ describe('a delivery', () => {
     receiver.reply = () => ({ status: 204 });
     const [letter] = dead.data as [Delivery];
     const again = await client.post<Delivery>(`/v1/deliveries/${letter.delivery_id}/redeliver`);
-    expect([again.delivery_id, again.attempts.length]).toEqual([letter.delivery_id, 1]);
+    expect(again.delivery_id).toBe(letter.delivery_id);
     await settled(client, endpoint, 'succeeded');
     expect(receiver.received.map((one) => one.id)).toEqual([letter.event_id, letter.event_id]);
     expect(receiver.received[0]?.body).toBe(receiver.received[1]?.body);
