@@ -13,6 +13,11 @@ export function testRedisUrl(): string {
   return inject('redisUrl');
 }
 
+/** The same server with a database for one file that scans all keys often: those of all other tests slow it down. */
+export function testDatabaseUrl(database: 1 | 2): string {
+  return `${testRedisUrl()}/${database}`;
+}
+
 /** The Redis of the suite, to connect to. */
 export function testTopology(): Topology {
   return readTopology(testRedisUrl());

@@ -1,6 +1,7 @@
 // Bodies of the other routes that write: every invalid value of every field is reported at its pointer and changes nothing.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, createOrg, createPool, freshName, startApi, type TestApi } from '../../support/api.ts';
+import { testDatabaseUrl } from '../../support/redis.ts';
 import { snapshot } from '../../support/snapshot.ts';
 import { createTestWorker } from '../../support/workers.ts';
 
@@ -10,7 +11,7 @@ let places: Record<string, string>;
 let before: Map<string, string>;
 
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({ redisUrl: testDatabaseUrl(2) });
   client = (await createOrg(api)).client;
   const pool = await createPool(client, { pool_id: 'taken' });
   const { worker_id } = await createTestWorker(api, client);

@@ -9,6 +9,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
+import { testDatabaseUrl } from '../../../support/redis.ts';
 import { snapshot } from '../../../support/snapshot.ts';
 import { broken, FAULTS, fullBody, MISSING } from './task-faults.ts';
 
@@ -18,7 +19,7 @@ let poolId: string;
 let before: Map<string, string>;
 
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({ redisUrl: testDatabaseUrl(1) });
   const org = await createOrg(api);
   client = org.client;
   poolId = await createPool(client);
