@@ -21,9 +21,9 @@ export interface BudgetLine {
 const OF_BYTES = 0.01;
 /**
  * Share by which commands and round trips of a life with webhooks may differ, because the jobs of its deliveries run in
- * parallel: less than one command of each of the nine. Other counts are exact.
+ * parallel: less than three commands of each of the nine. Other counts are exact.
  */
-const OF_PARALLEL_JOBS = { commands: 0.01, round_trips: 0.06 };
+const OF_PARALLEL_JOBS = { commands: 0.03, round_trips: 0.25 };
 
 function tolerance(row: BudgetLine['row'], field: keyof Cost): number {
   if (field === 'bytes_in' || field === 'bytes_out') return OF_BYTES;

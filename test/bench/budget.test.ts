@@ -30,7 +30,7 @@ describe('compareWithBudget', () => {
     expect(verdict('life', { bytes_in: 10_101 })).toEqual(['bytes_in exceeded']);
   });
 
-  it('finds one more command of each delivery', () => {
+  it('finds more than a few needless commands of a life with webhooks', () => {
     expect(verdict('life_with_webhooks', { commands: 101 })).toEqual([]);
     expect(verdict('life_with_webhooks', { commands: 109 })).toEqual(['commands exceeded']);
   });
