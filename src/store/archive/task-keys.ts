@@ -14,6 +14,7 @@ import {
   fieldIn,
   pairsOf,
 } from '../redis/archive.ts';
+import { atomicRead } from '../redis/atomic-read.ts';
 import { type Change, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -41,20 +42,25 @@ export interface TaskInRedis extends WholeTask {
  */
 export async function readTaskKeys(db: Db, orgId: string, taskId: string): Promise<TaskInRedis | null> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const replies = await db.redis
-    .multi()
-    .hgetallBuffer(keys.task(taskId))
-    .hgetallBuffer(keys.deliveries(taskId))
-    .hgetallBuffer(keys.ordering(taskId))
-    .hgetallBuffer(keys.evidence(taskId))
-    .lrangeBuffer(keys.messages(taskId), 0, -1)
-    .zscore(keys.retain, `${orgId} ${taskId}`)
-    .exec();
-  const [task, deliveries, ordering, evidence, messages, purgeAt] = (replies ?? []).map(([error, reply]) => {
-    if (error) throw wrongType(keys.task(taskId), error);
-    return reply;
-  });
-  const fields = (reply: unknown): Fields => Object.entries(reply as Record<string, Buffer>).flat();
+  const replies = await atomicRead(
+    db.redis,
+    [
+      ['HGETALL', keys.task(taskId)],
+      ['HGETALL', keys.deliveries(taskId)],
+      ['HGETALL', keys.ordering(taskId)],
+      ['HGETALL', keys.evidence(taskId)],
+      ['LRANGE', keys.messages(taskId), 0, -1],
+      ['ZSCORE', keys.retain, `${orgId} ${taskId}`],
+    ],
+    'bytes',
+  );
+  const [task, deliveries, ordering, evidence, messages, purgeAt] = await Promise.all(replies).catch(
+    (error) => {
+      throw wrongType(keys.task(taskId), error);
+    },
+  );
+  const fields = (reply: unknown): Fields =>
+    (reply as Buffer[]).map((one, at) => (at % 2 === 0 ? String(one) : one));
   const read: ArchivedTask = {
     task_id: taskId,
     family: taskId,
@@ -63,7 +69,7 @@ export async function readTaskKeys(db: Db, orgId: string, taskId: string): Promi
     ordering: fields(ordering),
     evidence: fields(evidence),
     messages: messages as Buffer[],
-    purge_at: typeof purgeAt === 'string' ? Number(purgeAt) : null,
+    purge_at: purgeAt === null ? null : Number(String(purgeAt)),
   };
   if (fieldIn(read.task, 'z') === null) return null;
   const whole = wholeOfArchived(db, orgId, read);

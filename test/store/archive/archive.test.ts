@@ -25,7 +25,17 @@ import {
   runArchiver,
 } from '../../support/archive.ts';
 import { startBucketServer } from '../../support/bucket-server.ts';
-import { accept, addOrg, addTask, addWorker, applyCommands, offerTo, openTestDb } from '../../support/db.ts';
+import { interceptCommits } from '../../support/commits.ts';
+import {
+  accept,
+  addOrg,
+  addTask,
+  addWorker,
+  applyCommands,
+  offerTo,
+  openTestDb,
+  type TestDb,
+} from '../../support/db.ts';
 import { sealer, withClockAhead } from '../../support/processors.ts';
 import type { InputChange } from '../../support/tasks.ts';
 import { filesIn } from '../../support/uploads.ts';
@@ -35,7 +45,7 @@ const folder = await mkdtemp(join(tmpdir(), 'biolayer-archive-'));
 const files = await openEvidenceFiles(folder);
 const archive = openArchive({ db: store, files, sealer });
 /** The store of a web process. */
-const db: Db = { ...store, archive };
+const db: TestDb = { ...store, archive };
 const parts: ArchiveParts = { db, files, sealer };
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -57,26 +67,10 @@ async function read(tasks: readonly Task[]): Promise<unknown[]> {
   );
 }
 
-/** The same store, in which every commit is passed to `around`. */
-function withCommits(around: (run: () => Promise<unknown>) => Promise<unknown>): Db {
-  const redis = new Proxy(store.redis, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      const call = (...args: unknown[]): unknown => Reflect.apply(value, target, args);
-      if (name !== 'sendCommand') return call;
-      // Scripts are sent as commands of their own; the archiver's only one is that of a commit.
-      return (command: { name: string }) =>
-        command.name.startsWith('eval') ? around(async () => call(command)) : call(command);
-    },
-  });
-  return { ...db, redis };
-}
-
 /** The same store as a process that dies at its commit number `at`, before or after it is carried out. */
 function dyingAt(at: number, isCarriedOut: boolean): Db & { died(): boolean } {
   let commits = 0;
-  const dying = withCommits(async (run) => {
+  const dying = interceptCommits(db, async (run) => {
     commits += 1;
     if (commits < at) return run();
     if (commits === at && isCarriedOut) await run();
@@ -161,7 +155,7 @@ describe('a task', () => {
     const [one, another] = [await cancelled(org), await cancelled(org)];
     const endpoint = { org_id: org, task_id: one.task_id, sequence: 1, endpoint_id: 'e' };
     let isSent = false;
-    const racing = withCommits(async (run) => {
+    const racing = interceptCommits(db, async (run) => {
       // The first commit registers the segment; the tasks are loaded by then.
       const result = await run();
       if (!isSent) await resend(store, endpoint, null, one.created_at, 'x', null);
