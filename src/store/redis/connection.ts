@@ -219,14 +219,16 @@ export async function whenReady(redis: RedisClient): Promise<void> {
 }
 
 const REFUSALS =
-  /^(OOM|EXECABORT|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
+  /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
   /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|None of startup nodes is available|Failed to refresh slots cache|Too many Cluster redirections|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 /** The code of an error with which Redis refuses a command temporarily; null for other errors. */
 export function refusalOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
-  const text = error.message.replace(/^.*?script: [0-9a-f]+, on @user_script:\d+: /, '').replace(/^-/, '');
+  // A transaction is refused for what one of its commands was refused for.
+  const [cause = error] = 'previousErrors' in error ? (error.previousErrors as Error[]) : [];
+  const text = cause.message.replace(/^.*?script: [0-9a-f]+, on @user_script:\d+: /, '').replace(/^-/, '');
   return REFUSALS.exec(text)?.[1] ?? null;
 }
 
