@@ -93,6 +93,11 @@ function boundsOf({ order, after, from, to }: Range): { low: string; high: strin
   };
 }
 
+/** What a list of archived tasks continues after, when its last id is `after`: the member of that id goes on behind it. */
+export function afterArchived({ order, after }: Pick<Range, 'order' | 'after'>): string | null {
+  return order === 'asc' && after !== null ? `${after};` : after;
+}
+
 /** The next members of each index. */
 function readLists(db: Db, keys: readonly string[], range: Range): Promise<string[][]> {
   const { low, high } = boundsOf(range);
@@ -114,8 +119,7 @@ async function readWithArchived(
 ): Promise<string[][]> {
   const { low, high } = boundsOf(range);
   const ascending = range.order === 'asc';
-  // The member of the last id continues behind it.
-  const start = ascending && range.after !== null ? `(${range.after};` : low;
+  const start = boundsOf({ ...range, after: afterArchived(range) }).low;
   const reads = [...keys.map((key) => [key, low] as const), [archived, start] as const].map(
     ([key, from]): Read =>
       ascending

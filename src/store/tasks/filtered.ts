@@ -4,12 +4,11 @@
 import { matchesFilters, type TaskFilters } from '../../state/tasks/filters.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { timeOf } from '../../state/text/time.ts';
-import { ARCHIVED } from '../redis/archive.ts';
+import { ARCHIVED, readArchivedMember } from '../redis/archive.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { inEach, page, type Range, scan } from '../redis/lists.ts';
-import { archivedEntry } from './archived.ts';
+import { afterArchived, inEach, page, type Range, scan } from '../redis/lists.ts';
 import { loadTasks, type StoredTask } from './tasks.ts';
 
 /** Filters with an index for each value, in which gold tasks of a type are too. */
@@ -138,12 +137,12 @@ async function archivedTasks(
   const segments = new Set<string>();
   let last: string | null = null;
   let examined = 0;
-  for await (const chunk of scan(db, [], range, orgKeysOf(db.prefix, orgId).index(ARCHIVED)))
+  const index = orgKeysOf(db.prefix, orgId).index(ARCHIVED);
+  for await (const chunk of scan(db, [index], { ...range, after: afterArchived(range) }))
     for (let at = 0; at < chunk.length; at += ARCHIVED_STEP) {
-      const ids = chunk.slice(at, at + ARCHIVED_STEP);
-      const entries = await Promise.all(ids.map((id) => archivedEntry(db, orgId, id)));
-      const end = entries.findIndex((one) => one !== null && segments.add(one.segment).size > MAX_SEGMENTS);
-      const step = end === -1 ? ids : ids.slice(0, end);
+      const entries = chunk.slice(at, at + ARCHIVED_STEP).map(readArchivedMember);
+      const end = entries.findIndex((one) => segments.add(one.segment).size > MAX_SEGMENTS);
+      const step = (end === -1 ? entries : entries.slice(0, end)).map((one) => one.task_id);
       for (const [index, stored] of (await loadTasks(db, orgId, step)).entries()) {
         if (stored !== null && isListed(stored, filters)) {
           if (items.length === limit) return { items, next: last };
