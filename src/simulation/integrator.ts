@@ -133,7 +133,7 @@ export class SimulatedIntegrator {
 
   #requeue(tracked: TrackedTask): Promise<unknown> {
     return this.#act('requeue task', tracked, 'task.requeued', (options) =>
-      this.#api.tasks.requeue(tracked.task_id, { reason: 'Somebody else should do it.' }, options),
+      this.#api.tasks.requeue(tracked.task_id, { reason: 'Another worker should do it.' }, options),
     );
   }
 

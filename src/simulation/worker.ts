@@ -8,7 +8,7 @@ import type { Random } from './random.ts';
 import type { Requests } from './requests.ts';
 import { questionOf } from './task-kinds.ts';
 
-/** Somebody else may have changed the task meanwhile, or an earlier attempt without an answer has succeeded. */
+/** Another actor may have changed the task meanwhile, or an earlier attempt without an answer has succeeded. */
 const MOVED_ON = ['not_found', 'invalid_transition', 'offer_not_pending', 'precondition_failed', 'conflict'];
 /** Pause between two looks without any offer, ms. */
 const IDLE = 50;

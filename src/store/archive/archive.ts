@@ -53,7 +53,7 @@ export function segmentMember(orgId: string, segment: string): string {
   return `${orgId} ${segment}`;
 }
 
-/** Removes a segment that holds no task any more; the sweep removes its file. */
+/** Removes a segment that no longer holds a task; the sweep removes its file. */
 export async function removeSegment(db: Db, orgId: string, id: string): Promise<void> {
   const { archive, segments, orphanedFiles } = orgKeysOf(db.prefix, orgId);
   const writes: Write[] = [
@@ -127,7 +127,7 @@ export class Archive implements TaskArchive {
     return restored;
   }
 
-  /** Restores families of tasks in one commit. @returns false when one of them is not archived, or not there any more */
+  /** Restores families of tasks in one commit. @returns false when one of them is not archived, or no longer there */
   #restore(orgId: string, segment: string, families: readonly (readonly ArchivedTask[])[]): Promise<boolean> {
     const { db, sealer } = this.store;
     const tasks = families.flat().map((one) => fromSegmentForm(sealer, orgId, one));

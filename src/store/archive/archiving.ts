@@ -25,7 +25,7 @@ import { archiveChange, readTaskKeys, type TaskInRedis, toSegmentForm } from './
 const WINDOW = 5000;
 /** Tasks loaded at the same time, and families of tasks replaced in one commit. */
 const STEP = 20;
-/** A segment with so many bytes, not compressed, takes no more tasks. */
+/** Largest number of bytes of a segment, not compressed, after which it takes no further tasks. */
 const MAX_BYTES = 4 * 1024 * 1024;
 const SEGMENT_ID_BYTES = 8;
 

@@ -139,7 +139,7 @@ class Confirmations implements ReplicaStatus {
         this.#options.onChange?.(state);
       },
     });
-    // A server that has gone, such as a master that was replaced, says no more.
+    // A server that has gone, such as a master that was replaced, confirms nothing.
     server.once('end', () => this.#failing.delete(server));
     this.#servers.set(server, made);
     return made;
