@@ -35,19 +35,17 @@ export interface Archived {
   segments: number;
 }
 
-/** Called between steps; false ends the work. */
-type MayContinue = () => Promise<boolean>;
-
 /**
  * Archives the finished tasks of an org.
  * @param after age from which tasks are archived, ms.
+ * @param mayContinue is called between steps; false ends the work.
  * @throws FileStoreError, UnopenableError, NotDueError; the client's error in an outage. What was archived until then stays so
  */
 export async function archiveOrg(
   store: ArchiveStore,
   orgId: string,
   after: number,
-  mayContinue: MayContinue,
+  mayContinue: () => Promise<boolean>,
 ): Promise<Archived> {
   const sum: Archived = { tasks: 0, segments: 0 };
   for await (const window of windows(store.db, orgId, after))

@@ -18,6 +18,7 @@ import { URGENCIES } from '../../state/tasks/task.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { type OrgKeys, orgKeysOf } from '../redis/keys.ts';
+import { defineScript } from '../redis/scripts.ts';
 import { addReadable, aggregateSamples, DAY, DayValues, HOUR, readSamples, tableName } from './sample-log.ts';
 import { recordedValues } from './values.ts';
 
@@ -197,17 +198,24 @@ interface Answers {
   created: { start: number; value: string; count: number }[];
 }
 
-// KEYS: an index. ARGV: bounds of intervals, ascending. Returns the number of members in each interval. One script for an
-// index instead of one command for each interval, because a command costs several times as much as the counting.
-const COUNT_BETWEEN = `
-local counts = {}
-for i = 1, #ARGV - 1 do
-  counts[i] = redis.call('ZLEXCOUNT', KEYS[1], '[' .. ARGV[i], '(' .. ARGV[i + 1])
+// KEYS: the log, hashes, hashes whose fields' names are wanted, indexes. ARGV: numbers of both kinds of hashes, then bounds
+// of intervals, ascending. Returns the log, what was read of each hash, and for each index the members in each interval.
+const runReads = defineScript<[log: string[], tables: string[][], counts: number[][]]>(`
+local hashes, named = tonumber(ARGV[1]), tonumber(ARGV[2])
+local tables, counts = {}, {}
+for i = 1, hashes do tables[i] = redis.call('HGETALL', KEYS[1 + i]) end
+for i = hashes + 1, hashes + named do tables[i] = redis.call('HKEYS', KEYS[1 + i]) end
+for i = hashes + named + 2, #KEYS do
+  local inEach = {}
+  for j = 3, #ARGV - 1 do
+    inEach[j - 2] = redis.call('ZLEXCOUNT', KEYS[i], '[' .. ARGV[j], '(' .. ARGV[j + 1])
+  end
+  counts[#counts + 1] = inEach
 end
-return counts
-`;
+return {redis.call('LRANGE', KEYS[1], 0, -1), tables, counts}
+`);
 
-/** Reads log, tallies and indexes in one transaction, between whose commands no sample moves. */
+/** Reads log, tallies and indexes in one step, during which no sample moves. */
 async function readAll(
   db: Db,
   keys: OrgKeys,
@@ -216,55 +224,45 @@ async function readAll(
   values: readonly string[],
   starts: readonly number[],
 ): Promise<Answers> {
-  const answers: Answers = { log: [], tallies: [], values: new Map(), created: [] };
-  const multi = db.redis.multi();
-  const readers: ((reply: unknown) => void)[] = [];
-  multi.lrange(keys.statsLog, 0, -1);
-  readers.push((reply) => {
-    answers.log = reply as string[];
-  });
-  for (let day = Math.floor(range.from / DAY); day * DAY < range.to; day += 1) {
-    const dayKey = keys.statsDay(tableName(dimension, day));
-    const key = range.interval === 'day' ? dayKey : keys.statsHours(tableName(dimension, day));
-    const haveValues = (known: string[]) => answers.values.set(day, new DayValues(known, known.length));
-    multi.hgetall(key);
-    readers.push((reply) => {
-      answers.tallies.push({ key, day, fields: reply as Record<string, string> });
-      if (key === dayKey) haveValues(Object.keys(reply as Record<string, string>));
-    });
-    if (key === dayKey) continue;
-    multi.hkeys(dayKey);
-    readers.push((reply) => haveValues(reply as string[]));
-  }
+  const firstDay = Math.floor(range.from / DAY);
+  const days = Array.from({ length: Math.ceil(range.to / DAY) - firstDay }, (_, at) => firstDay + at);
+  const dayKeys = days.map((day) => keys.statsDay(tableName(dimension, day)));
+  const isByDay = range.interval === 'day';
+  const tallyKeys = isByDay ? dayKeys : days.map((day) => keys.statsHours(tableName(dimension, day)));
   // Urgencies are all listed, and a task has no worker when it is created.
   const hasRest = only === null && (isSum || (dimension !== 'worker' && dimension !== 'urgency'));
   const counted = [...values.map((value) => `${dimension}:${value}`), ...(hasRest ? ['all'] : [])];
-  const bounds = [...starts, range.to].map(idFloor);
-  for (const index of counted) multi.eval(COUNT_BETWEEN, 1, keys.index(index), ...bounds);
-  const listed = starts.map(() => 0);
-  for (const value of values)
-    readers.push((reply) => {
-      for (const [at, count] of (reply as number[]).entries()) {
-        listed[at] = (listed[at] ?? 0) + count;
-        answers.created.push({ start: starts[at] ?? 0, value, count });
-      }
-    });
+  const [log, tables, counts] = await runReads(
+    db.redis,
+    [keys.statsLog, ...tallyKeys, ...(isByDay ? [] : dayKeys), ...counted.map(keys.index)],
+    [tallyKeys.length, isByDay ? 0 : dayKeys.length, ...[...starts, range.to].map(idFloor)],
+  );
+  const tallies = tallyKeys.map((key, at) => ({
+    key,
+    day: days[at] ?? 0,
+    fields: fieldsOf(tables[at] ?? []),
+  }));
+  const namesOf = (at: number) =>
+    isByDay ? Object.keys(tallies[at]?.fields ?? {}) : (tables[days.length + at] ?? []);
+  const dayValues = days.map((day, at) => [day, new DayValues(namesOf(at), namesOf(at).length)] as const);
   // Tasks without a pool, and those of values that are no longer recorded.
   const rest = dimension === 'pool' ? NONE : OTHER;
-  if (hasRest)
-    readers.push((reply) => {
-      for (const [at, count] of (reply as number[]).entries())
-        answers.created.push({
-          start: starts[at] ?? 0,
-          value: rest,
-          count: count - (listed[at] ?? 0),
-        });
-    });
-  const replies = (await multi.exec()) ?? [];
-  for (const [index, read] of readers.entries()) {
-    const [error, reply] = replies[index] ?? [new Error('Connection is closed.'), null];
-    if (error) throw error;
-    read(reply);
-  }
-  return answers;
+  return {
+    log,
+    tallies,
+    values: new Map(dayValues),
+    created: starts.flatMap((start, at) => {
+      const listed = values.map((value, of) => ({ start, value, count: counts[of]?.[at] ?? 0 }));
+      if (!hasRest) return listed;
+      const sum = listed.reduce((all, { count }) => all + count, 0);
+      return [...listed, { start, value: rest, count: (counts.at(-1)?.[at] ?? 0) - sum }];
+    }),
+  };
+}
+
+/** The fields of a hash from the flat reply of HGETALL. */
+function fieldsOf(flat: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at] ?? '', flat[2 * at + 1] ?? '']),
+  );
 }
