@@ -61,7 +61,7 @@ export async function nextTasks(
   }
   const filters = filtersOf(selection.filter, pools);
   const range = rangeOf(selection.filter, created_at, cursor);
-  const { items, next } = await filteredTasks(db, org_id, filters, range, BULK_STEP);
+  const { items, next } = await filteredTasks(db, { orgId: org_id, filters, range, limit: BULK_STEP });
   return { tasks: items.map((stored) => ({ task_id: stored.task.task_id, stored })), next };
 }
 
@@ -85,7 +85,7 @@ export async function countTasks(
   }
   const filters = filtersOf(selection.filter, pools);
   const range = rangeOf(selection.filter, db.clock.now(), null);
-  const { items, next } = await filteredTasks(db, orgId, filters, range, MAX_COUNTED, signal);
+  const { items, next } = await filteredTasks(db, { orgId, filters, range, limit: MAX_COUNTED, signal });
   const open = items.filter(({ task }) => !isFinal(task.status));
   return { matched: open.length, isExact: next === null };
 }

@@ -59,18 +59,27 @@ export async function filterIndexes(
   return [first, ...rest];
 }
 
-/**
- * One page of the org's tasks that match the filters, by creation. As `page`.
- * @param range its bounds are those of the filters, from `spanOf`, or narrower.
- */
-export async function filteredTasks(
-  db: Db,
-  orgId: string,
-  filters: TaskFilters,
-  range: Range,
-  limit: number,
-  signal?: AbortSignal,
-): Promise<{ items: StoredTask[]; next: string | null }> {
+/** One page of tasks that match the filters. */
+export interface TaskPageQuery {
+  orgId: string;
+  filters: TaskFilters;
+  /** Its bounds are those of the filters, from `spanOf`, or narrower. */
+  range: Range;
+  /** Most tasks of the page. */
+  limit: number;
+  /** Ends the search, so that the page is not full. */
+  signal?: AbortSignal | undefined;
+}
+
+interface TaskPage {
+  items: StoredTask[];
+  /** The task after which the next page begins; null on the last page. */
+  next: string | null;
+}
+
+/** A page of the org's tasks that match the filters, by creation. As `page`. */
+export async function filteredTasks(db: Db, query: TaskPageQuery): Promise<TaskPage> {
+  const { orgId, filters, range, limit, signal } = query;
   const [scanned, ...others] = await filterIndexes(db, orgId, filters);
   return page(
     db,
@@ -93,20 +102,14 @@ const MAX_SEGMENTS = 8;
 const ARCHIVED_STEP = 50;
 
 /** As `filteredTasks`, with archived tasks, for which there are no other indexes than that of their creation. */
-export async function filteredOfAllTime(
-  db: Db,
-  orgId: string,
-  filters: TaskFilters,
-  range: Range,
-  limit: number,
-  signal?: AbortSignal,
-): Promise<{ items: StoredTask[]; next: string | null }> {
-  const live = await filteredTasks(db, orgId, filters, range, limit, signal);
+export async function filteredOfAllTime(db: Db, query: TaskPageQuery): Promise<TaskPage> {
+  const { filters, range, limit } = query;
+  const live = await filteredTasks(db, query);
   if (db.archive === undefined || !mayBeArchived(filters)) return live;
   const isAscending = range.order === 'asc';
   // Behind the end of that page there may be others that are not archived.
   const until = live.next === null ? {} : isAscending ? { to: live.next } : { from: live.next };
-  const archived = await archivedTasks(db, orgId, filters, { ...range, ...until }, limit, signal);
+  const archived = await archivedTasks(db, { ...query, range: { ...range, ...until } });
   const end = archived.next ?? live.next;
   const isBefore = (a: string, b: string) => (isAscending ? a < b : a > b);
   // By id, because one may have been restored in between.
@@ -124,15 +127,9 @@ function mayBeArchived({ status, overdue, in_review, has_open_question }: TaskFi
   return status === undefined || status.some(isFinal);
 }
 
-/** One page of the archived tasks that match the filters; it may end before it is full. */
-async function archivedTasks(
-  db: Db,
-  orgId: string,
-  filters: TaskFilters,
-  range: Range,
-  limit: number,
-  signal?: AbortSignal,
-): Promise<{ items: StoredTask[]; next: string | null }> {
+/** A page of the archived tasks that match the filters; it may end before it is full. */
+async function archivedTasks(db: Db, query: TaskPageQuery): Promise<TaskPage> {
+  const { orgId, filters, range, limit, signal } = query;
   const items: StoredTask[] = [];
   const segments = new Set<string>();
   let last: string | null = null;

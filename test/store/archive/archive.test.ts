@@ -209,7 +209,12 @@ describe('a page of a list', () => {
         const pages: number[] = [];
         for (let after: string | null = null, more = true; more; ) {
           const range = { ...BACK_AGAIN, order, after };
-          const { items, next } = await filteredOfAllTime(db, org, { gold: false }, range, limit);
+          const { items, next } = await filteredOfAllTime(db, {
+            orgId: org,
+            filters: { gold: false },
+            range,
+            limit,
+          });
           found.push(...items.map((one) => one.task.task_id));
           pages.push(items.length);
           after = next;
@@ -253,7 +258,8 @@ describe('an archive', () => {
     await files.remove(`${org}/archive/${id}`);
     const later = { ...store, archive: openArchive(parts) };
     await expect(loadTask(later, org, task.task_id)).rejects.toThrow('could not read a file');
-    await expect(filteredOfAllTime(later, org, {}, BACK_AGAIN, 10)).rejects.toThrow('could not read a file');
+    const query = { orgId: org, filters: {}, range: BACK_AGAIN, limit: 10 };
+    await expect(filteredOfAllTime(later, query)).rejects.toThrow('could not read a file');
     const other = await cancelled(org);
     expect((await loadTask(later, org, other.task_id))?.task.status).toBe('cancelled');
     // It is tried again, and does not keep other segments from being dissolved.

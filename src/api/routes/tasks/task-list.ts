@@ -47,7 +47,13 @@ export async function listTasks(
     );
     return listResponse(found.items.map(taskView), scope, found.next);
   }
-  const { items, next } = await filteredOfAllTime(db, principal.org_id, filters, range, limit, signal);
+  const { items, next } = await filteredOfAllTime(db, {
+    orgId: principal.org_id,
+    filters,
+    range,
+    limit,
+    signal,
+  });
   const views = items.map(({ task }) => taskView(task));
   return listResponse(views, scope, next);
 }
