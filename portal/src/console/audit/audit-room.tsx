@@ -33,9 +33,7 @@ export default function AuditRoom() {
     ...(since !== null && { from: since }),
     ...(until !== null && (since === null || until > since) && { to: until }),
   };
-  const list = usePaged<AuditEntry>(['audit', query], (cursor) =>
-    api.audit.list({ ...query, limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<AuditEntry>(['audit', query], (page) => api.audit.list({ ...query, ...page }));
   const isFiltered = Object.keys(query).length > 0;
   const filter = (name: (typeof FILTERS)[number], value: string) => ({
     value,

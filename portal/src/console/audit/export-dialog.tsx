@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { useShared } from '../../shared/i18n/messages.tsx';
 import { Button } from '../../shared/ui/button.tsx';
 import { Dialog } from '../../shared/ui/dialog.tsx';
-import { TextField } from '../../shared/ui/field.tsx';
+import { TimeField } from '../../shared/ui/field.tsx';
 import { useConsoleOrg } from '../messages.ts';
 import { momentOf } from '../webhooks/time-range.ts';
 
@@ -38,20 +38,8 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
     >
       <p>{text.exportText}</p>
       <div className="field-columns">
-        <TextField
-          label={text.from}
-          optional
-          type="datetime-local"
-          value={from}
-          onChange={(event) => setFrom(event.target.value)}
-        />
-        <TextField
-          label={text.to}
-          optional
-          type="datetime-local"
-          value={to}
-          onChange={(event) => setTo(event.target.value)}
-        />
+        <TimeField label={text.from} optional value={from} onChange={setFrom} />
+        <TimeField label={text.to} optional value={to} onChange={setTo} />
       </div>
     </Dialog>
   );

@@ -10,6 +10,7 @@ import { Button } from '../../shared/ui/button.tsx';
 import { Confirm } from '../../shared/ui/confirm.tsx';
 import { EmptyState, Table } from '../../shared/ui/containers.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
+import { ActionsHeader } from '../access/actions-header.tsx';
 import { NewSecret } from '../access/new-secret.tsx';
 import { PoolsText, ScopesText } from '../access/permission-cells.tsx';
 import { useMay } from '../member.tsx';
@@ -20,9 +21,7 @@ const renewClients = () => queries.invalidateQueries({ queryKey: ['oauth-clients
 
 export function Clients() {
   const { clients: text } = useConsoleAccess();
-  const list = usePaged<OAuthClient>(['oauth-clients'], (cursor) =>
-    api.oauthClients.list({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<OAuthClient>(['oauth-clients'], (page) => api.oauthClients.list(page));
   return (
     <PagedList
       list={list}
@@ -61,11 +60,7 @@ function ClientTable({ clients }: { clients: readonly OAuthClient[] }) {
             <th scope="col" className="wide-only">
               {keys.created}
             </th>
-            {mayWrite && (
-              <th scope="col">
-                <span className="visually-hidden">{keys.actions('')}</span>
-              </th>
-            )}
+            {mayWrite && <ActionsHeader />}
           </tr>
         </thead>
         <tbody>

@@ -9,15 +9,14 @@ import { Button } from '../../shared/ui/button.tsx';
 import { Confirm } from '../../shared/ui/confirm.tsx';
 import { EmptyState, Table } from '../../shared/ui/containers.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
+import { ActionsHeader } from '../access/actions-header.tsx';
 import { PoolsText } from '../access/permission-cells.tsx';
 import { useMay } from '../member.tsx';
 import { useConsoleAccess } from '../messages.ts';
 
 export function Issuers() {
   const { issuers: text } = useConsoleAccess();
-  const list = usePaged<Issuer>(['issuers'], (cursor) =>
-    api.issuers.list({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<Issuer>(['issuers'], (page) => api.issuers.list(page));
   return (
     <PagedList
       list={list}
@@ -51,11 +50,7 @@ function IssuerTable({ issuers }: { issuers: readonly Issuer[] }) {
             <th scope="col" className="wide-only">
               {all.whichPools}
             </th>
-            {mayWrite && (
-              <th scope="col">
-                <span className="visually-hidden">{keys.actions('')}</span>
-              </th>
-            )}
+            {mayWrite && <ActionsHeader />}
           </tr>
         </thead>
         <tbody>

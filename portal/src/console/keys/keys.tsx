@@ -15,6 +15,7 @@ import { EmptyState, Table } from '../../shared/ui/containers.tsx';
 import { SelectField } from '../../shared/ui/field.tsx';
 import { FormDialog } from '../../shared/ui/form-dialog.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
+import { ActionsHeader } from '../access/actions-header.tsx';
 import { NewSecret } from '../access/new-secret.tsx';
 import { PoolsText, ScopesText } from '../access/permission-cells.tsx';
 import { useMay } from '../member.tsx';
@@ -24,9 +25,7 @@ const renewKeys = () => queries.invalidateQueries({ queryKey: ['keys'] });
 
 export function Keys() {
   const { keys: text } = useConsoleAccess();
-  const list = usePaged<ApiKey>(['keys'], (cursor) =>
-    api.apiKeys.list({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<ApiKey>(['keys'], (page) => api.apiKeys.list(page));
   return (
     <PagedList
       list={list}
@@ -66,11 +65,7 @@ function KeyTable({ keys }: { keys: readonly ApiKey[] }) {
             <th scope="col" className="wide-only">
               {text.expires}
             </th>
-            {mayWrite && (
-              <th scope="col">
-                <span className="visually-hidden">{text.actions('')}</span>
-              </th>
-            )}
+            {mayWrite && <ActionsHeader />}
           </tr>
         </thead>
         <tbody>

@@ -16,9 +16,7 @@ export function rolesOfferedTo({ scopes }: ConsoleSession): readonly Role[] {
 }
 
 export function useMembers() {
-  return usePaged<Member>(['members'], (cursor) =>
-    api.members.list({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  return usePaged<Member>(['members'], (page) => api.members.list(page));
 }
 
 export function readMember(id: string): Promise<Versioned<Member>> {

@@ -13,6 +13,7 @@ import { EmptyState, Table } from '../../shared/ui/containers.tsx';
 import { Page } from '../../shared/ui/layout.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
 import { useAction } from '../../shared/ui/use-action.ts';
+import { ActionsHeader } from '../access/actions-header.tsx';
 import { PoolsText, ScopesText } from '../access/permission-cells.tsx';
 import { useMay, useMember } from '../member.tsx';
 import { useConsole, useConsoleAccess } from '../messages.ts';
@@ -81,11 +82,7 @@ function MemberTable({ members }: { members: readonly Member[] }) {
             <th scope="col" className="wide-only">
               {keys.created}
             </th>
-            {mayWrite && (
-              <th scope="col">
-                <span className="visually-hidden">{keys.actions('')}</span>
-              </th>
-            )}
+            {mayWrite && <ActionsHeader />}
           </tr>
         </thead>
         <tbody>

@@ -23,9 +23,7 @@ export function PoolsPage() {
   const { pools: own = ['*'] } = useMember();
   const mayCreate = useMay('pools:write') && own.includes('*');
   const [isCreating, setCreating] = useState(false);
-  const list = usePaged<Pool>(['pools', 'list'], (cursor) =>
-    api.pools.list({ limit: PAGE, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<Pool>(['pools', 'list'], (page) => api.pools.list(page), { limit: PAGE });
   return (
     <Page
       title={nav.pools}

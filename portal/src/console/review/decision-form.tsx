@@ -7,6 +7,7 @@ import { api } from '../../shared/api/client.ts';
 import { problemText } from '../../shared/api/problem-text.ts';
 import { queries } from '../../shared/api/queries.tsx';
 import { useFormat, useShared } from '../../shared/i18n/messages.tsx';
+import type { Tone } from '../../shared/ui/badge.tsx';
 import { Button } from '../../shared/ui/button.tsx';
 import { ErrorSummary, type FormError } from '../../shared/ui/error-summary.tsx';
 import { FieldGroup, Segmented, SelectField, TextAreaField } from '../../shared/ui/field.tsx';
@@ -23,6 +24,12 @@ const KEYS: Readonly<Record<ReviewDecision, string>> = {
   rework: 'w',
   reassign: 's',
   reject: 'x',
+};
+const TONES: Readonly<Record<ReviewDecision, Tone>> = {
+  approve: 'green',
+  rework: 'amber',
+  reassign: 'blue',
+  reject: 'red',
 };
 const RATINGS = ['1', '2', '3', '4', '5'] as const;
 const LONGEST = 20_000;
@@ -111,7 +118,7 @@ export function DecisionForm({ task, onDecided }: { task: Task; onDecided: () =>
       >
         <div className="decision-options">
           {decisions.map((one) => (
-            <label key={one} className={`decision-option decision-${one}`}>
+            <label key={one} className={`decision-option tone-${TONES[one]}`}>
               <input
                 type="radio"
                 name={`${id}-decision`}

@@ -10,7 +10,7 @@ import { useShared } from '../../shared/i18n/messages.tsx';
 import { Button } from '../../shared/ui/button.tsx';
 import { Dialog } from '../../shared/ui/dialog.tsx';
 import { ErrorSummary, type FormError } from '../../shared/ui/error-summary.tsx';
-import { SelectField, TextAreaField, TextField } from '../../shared/ui/field.tsx';
+import { SelectField, TextAreaField, TimeField } from '../../shared/ui/field.tsx';
 import { Problem } from '../../shared/ui/problem.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
 import { useTasks } from '../messages.ts';
@@ -125,12 +125,11 @@ export function BulkDialog({
                 </option>
               ))}
             </SelectField>
-            <TextField
-              type="datetime-local"
+            <TimeField
               label={text.deadline}
               optional
               value={draft.deadline}
-              onChange={({ target }) => setDraft({ ...draft, deadline: target.value })}
+              onChange={(deadline) => setDraft({ ...draft, deadline })}
             />
           </>
         ) : (

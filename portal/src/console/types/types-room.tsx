@@ -30,9 +30,7 @@ function TypesPage() {
   const { types: text } = useConsoleOrg();
   const { nav } = useConsole();
   const format = useFormat();
-  const list = usePaged<TaskType>(['types'], (cursor) =>
-    api.taskTypes.list({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-  );
+  const list = usePaged<TaskType>(['types'], (page) => api.taskTypes.list(page));
   return (
     <Page title={nav.types}>
       <PagedList

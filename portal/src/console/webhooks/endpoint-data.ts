@@ -8,7 +8,6 @@ import { queries } from '../../shared/api/queries.tsx';
 import { type Versioned, versioned } from '../../shared/api/versioned.ts';
 
 const REFRESH = 15_000;
-const PAGE = 50;
 
 /** Types of events that are sent when nothing else is chosen; the others are chosen one by one. */
 const DEFAULT: readonly EventType[] = [
@@ -39,11 +38,9 @@ const OTHERS: readonly EventType[] = [
 export const EVENTS = { default: DEFAULT, all: [...DEFAULT, ...OTHERS] } as const;
 
 export function useEndpoints() {
-  return usePaged<WebhookEndpoint>(
-    ['webhooks', 'endpoints'],
-    (cursor) => api.webhookEndpoints.list({ limit: PAGE, ...(cursor !== undefined && { cursor }) }),
-    { refreshEvery: REFRESH },
-  );
+  return usePaged<WebhookEndpoint>(['webhooks', 'endpoints'], (page) => api.webhookEndpoints.list(page), {
+    refreshEvery: REFRESH,
+  });
 }
 
 export function readEndpoint(id: string): Promise<Versioned<WebhookEndpoint>> {

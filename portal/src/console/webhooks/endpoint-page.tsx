@@ -125,13 +125,12 @@ function Deliveries({ endpoint: { endpoint_id } }: { endpoint: WebhookEndpoint }
   const [status, setStatus] = useState<(typeof STATUSES)[number]>('any');
   const list = usePaged<Delivery>(
     ['webhooks', 'deliveries', endpoint_id, status],
-    (cursor) =>
+    (page) =>
       api.webhookEndpoints.listDeliveries(endpoint_id, {
-        limit: 25,
+        ...page,
         ...(status !== 'any' && { status: [status] }),
-        ...(cursor !== undefined && { cursor }),
       }),
-    { refreshEvery: REFRESH },
+    { limit: 25, refreshEvery: REFRESH },
   );
   const empty =
     status === 'any' ? (

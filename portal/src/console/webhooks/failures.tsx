@@ -22,11 +22,10 @@ export function Failures() {
   const mayWrite = useMay('webhooks:write');
   const [isStarting, setStarting] = useState(false);
   const endpoints = useEndpoints().items ?? [];
-  const list = usePaged<Delivery>(
-    ['webhooks', 'failures'],
-    (cursor) => api.deliveries.listDeadLetters({ limit: 25, ...(cursor !== undefined && { cursor }) }),
-    { refreshEvery: REFRESH },
-  );
+  const list = usePaged<Delivery>(['webhooks', 'failures'], (page) => api.deliveries.listDeadLetters(page), {
+    limit: 25,
+    refreshEvery: REFRESH,
+  });
   return (
     <div className="page-columns">
       <Card

@@ -4,7 +4,7 @@ import type { WebhookEndpoint } from '@biolayer/sdk';
 import { useState } from 'react';
 import { useForm } from '../../shared/forms/use-form.ts';
 import { serverNow } from '../../shared/time/now.ts';
-import { Choice, FieldGroup, SelectField, TextField } from '../../shared/ui/field.tsx';
+import { Choice, FieldGroup, SelectField, TextField, TimeField } from '../../shared/ui/field.tsx';
 import { FormDialog } from '../../shared/ui/form-dialog.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
 import { useConsoleWebhooks } from '../messages.ts';
@@ -120,23 +120,21 @@ export function ReceiverForm({
         />
       )}
       <div className="field-columns">
-        <TextField
+        <TimeField
           {...form.field('since')}
           label={text.since}
           hint={text.sinceOptional}
           optional
-          type="datetime-local"
           value={since}
-          onChange={(event) => setSince(event.target.value)}
+          onChange={setSince}
         />
-        <TextField
+        <TimeField
           {...form.field('until')}
           label={text.until}
           hint={text.untilHint}
           optional
-          type="datetime-local"
           value={until}
-          onChange={(event) => setUntil(event.target.value)}
+          onChange={setUntil}
         />
       </div>
     </FormDialog>

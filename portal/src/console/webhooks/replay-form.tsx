@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { api } from '../../shared/api/client.ts';
 import { useForm } from '../../shared/forms/use-form.ts';
 import { serverNow } from '../../shared/time/now.ts';
-import { Choice, FieldGroup, TextField } from '../../shared/ui/field.tsx';
+import { Choice, FieldGroup, TimeField } from '../../shared/ui/field.tsx';
 import { FormDialog } from '../../shared/ui/form-dialog.tsx';
 import { useToast } from '../../shared/ui/toast.tsx';
 import { useConsoleWebhooks } from '../messages.ts';
@@ -46,21 +46,14 @@ export function ReplayForm({ endpointId, onClose }: { endpointId: string; onClos
     <FormDialog title={text.replayTitle} form={form} action={text.replay} onClose={onClose}>
       <p className="muted">{text.replayHint}</p>
       <div className="field-columns">
-        <TextField
-          {...form.field('since')}
-          label={text.since}
-          type="datetime-local"
-          value={since}
-          onChange={(event) => setSince(event.target.value)}
-        />
-        <TextField
+        <TimeField {...form.field('since')} label={text.since} value={since} onChange={setSince} />
+        <TimeField
           {...form.field('until')}
           label={text.until}
           hint={text.untilHint}
           optional
-          type="datetime-local"
           value={until}
-          onChange={(event) => setUntil(event.target.value)}
+          onChange={setUntil}
         />
       </div>
       <FieldGroup {...form.field('deliveries')} label={text.which}>

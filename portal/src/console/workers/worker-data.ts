@@ -14,11 +14,10 @@ const PAGE = 100;
 
 /** Workers that the filters of the API find, page by page. */
 export function useWorkerList(filters: ListWorkersQuery) {
-  return usePaged<Worker>(
-    ['workers', 'list', filters],
-    (cursor) => api.workers.list({ ...filters, limit: PAGE, ...(cursor !== undefined && { cursor }) }),
-    { refreshEvery: REFRESH },
-  );
+  return usePaged<Worker>(['workers', 'list', filters], (page) => api.workers.list({ ...filters, ...page }), {
+    limit: PAGE,
+    refreshEvery: REFRESH,
+  });
 }
 
 export function readWorker(id: string): Promise<Versioned<Worker>> {

@@ -12,6 +12,14 @@ interface PageOf<Item> {
   next_cursor: string | null;
 }
 
+/** Which page of a list to load; the first without a cursor. */
+export interface PageQuery {
+  limit: number;
+  cursor?: string;
+}
+
+const PAGE = 50;
+
 export interface Paged<Item> {
   /** Undefined until the first page is there. */
   items: Item[] | undefined;
@@ -24,16 +32,21 @@ export interface Paged<Item> {
 
 /**
  * Loads a list page by page.
- * @param key of the cache, with all filters. @param load the page at a cursor. @param refreshEvery ms, while the page is seen.
+ * @param key of the cache, with all filters. @param load loads one page.
+ * @param limit items of a page. @param refreshEvery ms, while the page is seen.
  */
 export function usePaged<Item>(
   key: readonly unknown[],
-  load: (cursor: string | undefined) => PromiseLike<PageOf<Item>>,
-  { enabled = true, refreshEvery }: { enabled?: boolean; refreshEvery?: number } = {},
+  load: (page: PageQuery) => PromiseLike<PageOf<Item>>,
+  {
+    enabled = true,
+    limit = PAGE,
+    refreshEvery,
+  }: { enabled?: boolean; limit?: number; refreshEvery?: number } = {},
 ): Paged<Item> {
   const query = useInfiniteQuery({
     queryKey: key,
-    queryFn: async ({ pageParam }) => load(pageParam),
+    queryFn: async ({ pageParam: cursor }) => load({ limit, ...(cursor !== undefined && { cursor }) }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
     enabled,

@@ -36,11 +36,7 @@ export function NoticeList({
   taskPath: string;
   none: string;
 }) {
-  const list = usePaged<Notification>(
-    queryKey,
-    (cursor) => load({ limit: PAGE, ...(cursor !== undefined && { cursor }) }),
-    { refreshEvery: REFRESH_MS },
-  );
+  const list = usePaged<Notification>(queryKey, load, { limit: PAGE, refreshEvery: REFRESH_MS });
   return (
     <PagedList list={list} empty={<p className="muted">{none}</p>}>
       {(notices) => (

@@ -126,6 +126,14 @@ export function TextField({
   );
 }
 
+/** A field for a moment, in the time zone of the browser. Its value is `YYYY-MM-DDThh:mm`, or empty. */
+export function TimeField({
+  onChange,
+  ...field
+}: FieldProps & { value: string; onChange: (value: string) => void }) {
+  return <TextField {...field} type="datetime-local" onChange={({ target }) => onChange(target.value)} />;
+}
+
 export function TextAreaField({
   id,
   label,

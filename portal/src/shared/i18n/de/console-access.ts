@@ -95,7 +95,7 @@ export const consoleAccess: typeof english = {
       '86400': '1 Tag',
       '604800': '7 Tage',
     },
-    actions: (name) => `Aktionen für ${name}`,
+    actions: 'Aktionen',
   },
   clients: {
     create: 'OAuth-Client anlegen',

@@ -94,7 +94,7 @@ export const consoleAccess = {
       '86400': '1 day',
       '604800': '7 days',
     },
-    actions: (name: string) => `Actions for ${name}`,
+    actions: 'Actions',
   },
   clients: {
     create: 'Create an OAuth client',
