@@ -170,12 +170,12 @@ export async function createOrg(client: Client, workers: number, capacity: numbe
 /** The body of the example task with current times, without evidence. */
 export function exampleTaskBody(
   callbackUrl: string | null,
-  overrides: { latency?: number; events?: string[] } = {},
+  overrides: { latency?: number; events?: string[]; requestId?: string } = {},
 ) {
   return {
     origin: {
       product: 'threatlabs',
-      request_id: 'IR-48219',
+      request_id: overrides.requestId ?? 'IR-48219',
       created_by: 'system',
       created_at: new Date().toISOString(),
     },

@@ -1,7 +1,8 @@
-// Redis memory of a finished task with ten events (one of them a breach) and its deliveries. The baseline is the task and its
-// history as the API returns them, as two strings.
+// Redis memory of a finished task with ten events (one of them a breach) and its deliveries, in all and by families of keys. The
+// baseline is the task and its history as the API returns them, as two strings.
 
-import { finish, inTurns, settled, usedMemory } from '../measures.ts';
+import { bytesByFamily, type Family, type FamilyBytes } from '../key-families.ts';
+import { finish, inTurns, settled, until, usedMemory } from '../measures.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import {
   type BenchEnvironment,
@@ -13,19 +14,34 @@ import {
 } from '../stage.ts';
 
 const TASKS = 200;
-/** Tasks before the measurement: they fill bounded keys, such as BullMQ's finished jobs. */
+/** Tasks before the measurement: they fill bounded keys, such as BullMQ's finished jobs and the offers of a worker. */
 const FIRST = 600;
+/** Few, so that their bounded keys are full soon. */
+const WORKERS = 3;
+
+/** Number of all tasks so far: each is for another request. */
+let played = 0;
+
+interface Grown {
+  /** Bytes a task by which the memory in use has grown. */
+  used: number;
+  /** Bytes a task by which the keys have grown. */
+  families: FamilyBytes;
+}
 
 export async function measureMemory(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const worker = await stage.start('src/worker.js');
   const receiver = await stage.start('bench/receiver.js');
-  const org = await createOrg(api, 30, 50);
+  const org = await createOrg(api, WORKERS, 500);
   const target = `http://127.0.0.1:${receiver.ready.port}`;
-  const grown = async (count: number, work: () => Promise<unknown>) => {
-    const before = await usedMemory(stage.redis);
+  const grown = async (count: number, work: () => Promise<unknown>): Promise<Grown> => {
+    const [used, keys] = [await usedMemory(stage.redis), await bytesByFamily(stage.redis)];
     await work();
-    return ((await usedMemory(stage.redis)) - before) / count;
+    const families: FamilyBytes = new Map();
+    for (const [family, bytes] of await bytesByFamily(stage.redis))
+      families.set(family, (bytes - (keys.get(family) ?? 0)) / count);
+    return { used: ((await usedMemory(stage.redis)) - used) / count, families };
   };
   const [taskId = ''] = await play(stage, api, org, Math.round(FIRST * Math.max(scale, 0.5)), target);
   const [task, history] = await Promise.all(
@@ -43,9 +59,19 @@ export async function measureMemory(stage: BenchEnvironment, { scale, rounds }: 
       }),
   });
   await Promise.all([worker.stop(), receiver.stop(), web.stop(), api.close()]);
-  const base = { what: 'task and history as JSON', values: measured.bare };
+  const used = (all: readonly Grown[]) => all.map((one) => one.used);
+  const base = { what: 'task and history as JSON', values: used(measured.bare) };
+  const families = new Set<Family>(measured.ours.flatMap((one) => [...one.families.keys()]));
   return {
-    rows: [row(['Redis memory of a finished task', 'bytes', 'lower'], measured.ours, base, '≤ 3000')],
+    rows: [
+      row(['Redis memory of a finished task', 'bytes', 'lower'], used(measured.ours), base, '≤ 3000'),
+      ...[...families].map((family) =>
+        row(
+          [`– ${family}`, 'bytes', 'lower'],
+          measured.ours.map((one) => one.families.get(family) ?? 0),
+        ),
+      ),
+    ],
   };
 }
 
@@ -57,14 +83,18 @@ async function play(
   tasks: number,
   target: string,
 ): Promise<string[]> {
-  const body = exampleTaskBody(target, { latency: 1 });
   const ids: string[] = [];
   await inTurns(tasks, 8, async () => {
+    played += 1;
+    const body = exampleTaskBody(target, { latency: 1, requestId: `IR-${10_000 + played}` });
     const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);
     ids.push(task_id);
   });
-  // Waits until every task has breached its target latency.
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const [overdue = ''] = [`*:${org.org_id}:index:overdue:true`];
+  await until(async () => {
+    const [key = overdue] = await stage.redis.keys(overdue);
+    return (await stage.redis.zcard(key)) === tasks;
+  }, 20);
   let left = tasks;
   await Promise.all(
     org.workers.map(async (token) => {
