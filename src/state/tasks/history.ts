@@ -37,8 +37,13 @@ export function historyEntry(event: TaskEvent, previousHash: string | null): His
     previous_hash: previousHash,
     hash: '',
   };
-  entry.hash = hash('sha256', canonical(entry), 'hex');
+  entry.hash = entryHash(entry);
   return entry;
+}
+
+/** The hash that an entry made here has, as `hashOf`. */
+export function entryHash(entry: HistoryEntry): string {
+  return hash('sha256', canonical(entry), 'hex');
 }
 
 /** SHA-256 over the canonical entry. Works for any entry, so entries from clients can be verified. */

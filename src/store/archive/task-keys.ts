@@ -21,6 +21,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { packJson, unpackJson } from '../redis/packing.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { required, UnreadableRecord } from '../redis/unreadable.ts';
+import { PACKED_FORM } from '../tasks/task-record.ts';
 import { type WholeTask, wholeOfArchived } from '../tasks/tasks.ts';
 import { readDelivery } from '../webhooks/delivery-record.ts';
 import {
@@ -207,13 +208,15 @@ export function toSegmentForm(sealer: Sealer, orgId: string, read: ArchivedTask)
   });
 }
 
-/** A task of a segment as it is in Redis. */
+/** A task of a segment as it is in Redis, packed as tasks are packed now. */
 export function fromSegmentForm(sealer: Sealer, orgId: string, read: ArchivedTask): ArchivedTask {
-  return withPacked(read, (value) => {
+  const { task, ...rest } = withPacked(read, (value) => {
     const packed: unknown = JSON.parse(value.toString());
     replaceSecret(packed, 'plain', 'sealed', (text) => sealer.seal(text, callbackAuthContext(orgId)));
     return packJson(packed);
   });
+  const others = pairsOf(task).filter(([name]) => name !== 'f');
+  return { ...rest, task: [...others.flat(), 'f', String(PACKED_FORM)] };
 }
 
 function withPacked(read: ArchivedTask, change: (packed: Buffer) => string | Buffer): ArchivedTask {

@@ -24,7 +24,7 @@ import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
-import { formOfTask, type PackedEntry, pack, packEntry, stateOf } from '../tasks/task-record.ts';
+import { formOfTask, type PackedEntry, packEntry, packedFields, stateOf } from '../tasks/task-record.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
 import type { Decided } from './copies.ts';
@@ -63,7 +63,9 @@ function indexWrites(
 /** Writes that remove the history of a finished task and keep the rest. */
 export function forgetHistory(db: Db, finished: Task): Write[] {
   const { input, task_id, org_id } = finished;
-  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, stateOf(finished), [], '')]];
+  return [
+    ['HSET', orgKeysOf(db.prefix, org_id).task(task_id), ...packedFields(input, stateOf(finished), [], '')],
+  ];
 }
 
 /**
@@ -94,12 +96,12 @@ export function taskWrites(
   const isCopy = task.copy_of !== undefined;
   const state = stateOf(task);
   if (isFinal(task.status)) {
-    const packed = pack(input, state, [...history, ...entries.map(packEntry)], lastHash);
+    const packed = packedFields(input, state, [...history, ...entries.map(packEntry)], lastHash);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(
       ['DEL', keys.task(taskId)],
-      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', task.updated_at, ...ordered, ...former],
+      ['HSET', keys.task(taskId), 'v', version, ...packed, 'e', task.updated_at, ...ordered, ...former],
       ['DEL', keys.history(taskId)],
       ...draftWrites(db, before?.task ?? null, task, events),
     );

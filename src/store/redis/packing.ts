@@ -1,49 +1,169 @@
-// Compressed JSON of final tasks. A preset dictionary (RFC 1950, section 2.2) holds their common field names and history
-// entries, which makes them a quarter smaller.
+// Compressed JSON of final tasks: first times, ids and hashes become bytes, then the rest is compressed with a preset dictionary
+// (RFC 1950, section 2.2) of the common field names and history entries.
+//
+// The bytes: `MARK`, the length of the values as a varint, the values, the text without them as raw deflate (RFC 1951). In the
+// text, a control character stands for each value, which no JSON text contains:
+//
+// - 0x01 and a character: a UUID or hash that occurred before, by its number from '0' on
+// - 0x02: a UUID: the time that it begins with (6 bytes), then its other 10 bytes
+// - 0x03: 64 hexadecimal digits: 32 bytes
+// - 0x04: a time in ISO 8601 · 0x05: a time as a number of ms, in 13 digits
+//
+// A time is the difference to the time before it, ms, as a varint with the sign in its lowest bit.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { DICTIONARY, FIRST_DICTIONARY } from './packing-dictionaries.ts';
 
-/** Part of the data layout: never change it for existing data. The most common texts are last. */
-const DICTIONARY = Buffer.from(
-  [
-    '"task.cancelled","cancelled","task.failed","failed","code":"deadline_exceeded","message":"rejected"',
-    '"task.sla_breached",{"clock":"deadline","due_at":"","breached_at":"","target_latency"}',
-    '"metadata":{},"context":{"background":"","constraints":[""],"risk_notes":[""],"data":{}}',
-    '"critical","low","normal","text","manual","auto_approve_after_seconds":"domain":"security"',
-    '"requirements":{"skills":[""],"certifications":[""],"trust_level":,"min_rating":,"worker_pool_id":""}',
-    '"callback_auth":{"type":"none","type":"basic","username":"type":"bearer","token":"}',
-    '"retry_policy":{"max_retries":6,"backoff_seconds":30},"events":["task.created","task.queued",',
-    '"task.matched","task.offered","task.accepted","task.started","task.submitted","task.verified",',
-    '"task.completed","task.failed","task.cancelled","task.sla_breached"]}',
-    '{"origin":{"product":"","request_id":"","created_by":"system","created_by":"api","created_at":"","org_id":"',
-    '"task_type":"","domain":"","title":"","instructions":"","sla":{"urgency":"high","deadline":"',
-    '"target_latency_seconds":600},"output":{"expected_format":"structured_json","schema":{"":"boolean"},',
-    '"evidence_required":true,"evidence_required":false,"review":{"mode":"auto"}},',
-    '"handoff":{"callback_url":"https://","audit":{"log_required":true,"retain_days":365}}',
-    '{"status":"completed","sequence":9,"attempt":1,"created_at":1,"updated_at":1,"status_changed_at":1,"completed_at":1',
-    '"offers":[{"offer_id":"","worker_id":"","status":"accepted","offered_at":,"expires_at":}],"declines":[],',
-    '"assignment":{"worker_id":"","offer_id":"","offered_at":,"accepted_at":,"started_at":,"submitted_at":},',
-    '"submission":{"output":{},"evidence":[{"evidence_id":"","name":"","media_type":"","bytes":,"sha256":"}],',
-    '"notes":null,"worker_id":"","submitted_at":},"feedback":null,"breaches":[],"failure":null,',
-    '"cancellation":null,"reviews":[]}',
-    '["","task.created","created",null,"","api_key:',
-    '["","task.queued","queued","created","","api_key:",1,{"reason":"created"},"',
-    '["","task.matched","matched","queued","","system",1,{"worker_id":"',
-    '["","task.offered","offered","matched","","system",1,{"offer_id":"","worker_id":"","expires_at":"',
-    '["","task.accepted","accepted","offered","","worker:",1,{"worker_id":"',
-    '["","task.started","started","accepted","","worker:",1,{"worker_id":"',
-    '["","task.submitted","submitted","started","","worker:",1,{"worker_id":"',
-    '["","task.verified","verified","submitted","","system",1,{},"',
-    '["","task.completed","completed","verified","","system",1,{"result":{"output":{},"evidence":[],"notes":null,',
-  ].join(''),
-);
+/** First byte of packed JSON. Deflate never begins with it: block type 3 is reserved. Without it, JSON was only deflated. */
+const MARK = 7;
+/** Values that can be referred to again. */
+const MOST_REFERENCES = 64;
+const FIRST_REFERENCE = '0'.charCodeAt(0);
+
+const VALUES =
+  /\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|1\d{12})/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they stand for values
+const TOKENS = /\x01(.)|[\x02-\x05]/gs;
 
 /** Compresses a value. @param value any JSON value. */
 export function packJson(value: unknown): Buffer {
-  return deflateRawSync(JSON.stringify(value), { dictionary: DICTIONARY });
+  const json = JSON.stringify(value);
+  // Every value takes fewer bytes than its text.
+  const values = new Writer(json.length);
+  const known = new Map<string, number>();
+  const text = json.replace(VALUES, (found) => {
+    switch (found.length) {
+      case 13:
+        values.time(Number(found));
+        return '\x05';
+      case 24: {
+        const time = Date.parse(found);
+        if (Number.isNaN(time) || new Date(time).toISOString() !== found) return found;
+        values.time(time);
+        return '\x04';
+      }
+    }
+    const number = known.get(found);
+    if (number !== undefined) return `\x01${String.fromCharCode(FIRST_REFERENCE + number)}`;
+    if (known.size < MOST_REFERENCES) known.set(found, known.size);
+    if (found.length === 64) {
+      values.hex(found);
+      return '\x03';
+    }
+    values.uuid(found);
+    return '\x02';
+  });
+  const head = new Writer(10);
+  head.varint(MARK);
+  head.varint(values.at);
+  return Buffer.concat([
+    head.written(),
+    values.written(),
+    deflateRawSync(text, { dictionary: DICTIONARY, level: 9 }),
+  ]);
 }
 
 /** The value that `packJson` compressed. @throws Error when the bytes are damaged */
 export function unpackJson(packed: Buffer): unknown {
-  return JSON.parse(inflateRawSync(packed, { dictionary: DICTIONARY }).toString());
+  if (packed[0] !== MARK)
+    return JSON.parse(inflateRawSync(packed, { dictionary: FIRST_DICTIONARY }).toString());
+  const values = new Reader(packed, 1);
+  const length = values.varint();
+  const deflated = packed.subarray(values.at + length);
+  const text = inflateRawSync(deflated, { dictionary: DICTIONARY }).toString();
+  const known: string[] = [];
+  const remembered = (one: string) => {
+    known.push(one);
+    return one;
+  };
+  const restored = text.replace(TOKENS, (token, reference: string | undefined) => {
+    if (reference !== undefined) return known[reference.charCodeAt(0) - FIRST_REFERENCE] ?? '';
+    if (token === '\x02') return remembered(values.uuid());
+    if (token === '\x03') return remembered(values.hex(32));
+    const time = values.time();
+    return token === '\x04' ? new Date(time).toISOString() : String(time);
+  });
+  return JSON.parse(restored);
+}
+
+/** Writes values one after the other. */
+class Writer {
+  at = 0;
+  #before = 0;
+  readonly #bytes: Buffer;
+
+  /** @param size most bytes that are written */
+  constructor(size: number) {
+    this.#bytes = Buffer.allocUnsafe(size);
+  }
+
+  /** Least significant 7 bits first; a byte below 128 is the last. @param number from 0 to 2^53 */
+  varint(number: number): void {
+    let rest = number;
+    for (; rest >= 128; rest = Math.floor(rest / 128)) this.#byte((rest % 128) + 128);
+    this.#byte(rest);
+  }
+
+  time(time: number): void {
+    const change = time - this.#before;
+    this.varint(change < 0 ? -2 * change - 1 : 2 * change);
+    this.#before = time;
+  }
+
+  hex(digits: string): void {
+    this.at += this.#bytes.write(digits, this.at, 'hex');
+  }
+
+  uuid(uuid: string): void {
+    this.time(Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16));
+    this.hex(uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24));
+  }
+
+  written(): Buffer {
+    return this.#bytes.subarray(0, this.at);
+  }
+
+  #byte(byte: number): void {
+    this.at = this.#bytes.writeUInt8(byte, this.at);
+  }
+}
+
+/** Reads the values in their order. */
+class Reader {
+  at: number;
+  #before = 0;
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer, at: number) {
+    this.#bytes = bytes;
+    this.at = at;
+  }
+
+  /** @throws RangeError at the end of the bytes */
+  varint(): number {
+    let [number, unit] = [0, 1];
+    for (; ; unit *= 128) {
+      const byte = this.#bytes.readUInt8(this.at);
+      this.at += 1;
+      number += (byte % 128) * unit;
+      if (byte < 128) return number;
+    }
+  }
+
+  time(): number {
+    const change = this.varint();
+    this.#before += change % 2 === 0 ? change / 2 : -(change + 1) / 2;
+    return this.#before;
+  }
+
+  hex(length: number): string {
+    this.at += length;
+    return this.#bytes.toString('hex', this.at - length, this.at);
+  }
+
+  uuid(): string {
+    const time = this.time().toString(16).padStart(12, '0');
+    const rest = this.hex(10);
+    return `${time.slice(0, 8)}-${time.slice(8)}-${rest.slice(0, 4)}-${rest.slice(4, 8)}-${rest.slice(8)}`;
+  }
 }

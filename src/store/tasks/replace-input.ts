@@ -7,7 +7,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, required } from '../redis/unreadable.ts';
-import { pack, readInput, readPacked, TASK_FORM } from './task-record.ts';
+import { packedFields, readInput, readPacked, TASK_FORM } from './task-record.ts';
 
 /**
  * Replaces the input of a task by one in which only the sealing of a secret differs. It adds no event and keeps the
@@ -34,7 +34,7 @@ export async function replaceInput(
       guards.push({ kind: 'field', key, field: 'z', value: packed });
       const [input, state, history, head] = required(key, readPacked(packed));
       const after = change(input);
-      if (after !== input) write = ['HSET', key, 'z', pack(after, state, history, head)];
+      if (after !== input) write = ['HSET', key, ...packedFields(after, state, history, head)];
     } else if (plain) {
       const input = required(key, readInput(plain.toString()));
       const after = change(input);

@@ -3,6 +3,7 @@
 // most tasks of an org are final and rarely read.
 
 import type { HistoryEntry } from '../../state/tasks/event.ts';
+import { entryHash } from '../../state/tasks/history.ts';
 import { isStatus } from '../../state/tasks/lifecycle.ts';
 import type { Task, TaskInput } from '../../state/tasks/task.ts';
 import {
@@ -18,14 +19,16 @@ import {
 import { packJson, unpackJson } from '../redis/packing.ts';
 
 /**
- * The current format version of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Version
- * 1 has no `not_before`, which older processes would ignore.
+ * The current format version of tasks, stored in field `f` of the hash. Version 1 has no `not_before`, which older processes
+ * would ignore; version 3 are final tasks as `packJson` packs them now. Earlier final tasks have no `f`.
  */
-export const TASK_FORM = 2;
+export const TASK_FORM = 3;
+/** The format version of final tasks: packed as older processes cannot read it. */
+export const PACKED_FORM = 3;
 
 /** The lowest format version that has all of this input, so that older processes can use the tasks that they know. */
 export function formOfTask({ not_before }: TaskInput): number {
-  return not_before === undefined ? 1 : TASK_FORM;
+  return not_before === undefined ? 1 : 2;
 }
 
 /** The part of a task that changes. */
@@ -110,6 +113,7 @@ export type PackedEntry = [
   actor: string,
   attempt: number,
   data: Record<string, unknown>,
+  /** In a final task, '' for the hash that follows from the content. */
   hash: string,
 ];
 
@@ -128,9 +132,30 @@ export function packEntry(entry: HistoryEntry): PackedEntry {
   ];
 }
 
-/** A whole history from its stored entries, oldest first. */
-export function unpackEntries(entries: readonly PackedEntry[]): HistoryEntry[] {
-  return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
+/**
+ * A whole history from its stored entries, oldest first.
+ * @param head hash of the last entry, which an entry without a hash gets there. So an entry that was changed in Redis does not
+ *   lead to this hash, as in a history that is stored with all its hashes.
+ */
+export function unpackEntries(entries: readonly PackedEntry[], head = ''): HistoryEntry[] {
+  let previous: string | null = null;
+  return entries.map((entry, index) => {
+    const one = unpackEntry(entry, index + 1, previous);
+    if (one.hash === '') one.hash = (index === entries.length - 1 && head) || entryHash(one);
+    previous = one.hash;
+    return one;
+  });
+}
+
+/** The entries without the hashes that follow from the content. */
+function withoutHashes(entries: readonly PackedEntry[]): PackedEntry[] {
+  let previous: string | null = null;
+  return entries.map((entry, index): PackedEntry => {
+    const hash = entryHash(unpackEntry(entry, index + 1, previous));
+    const [id, type, status, before, at, actor, attempt, data, stored] = entry;
+    previous = stored || hash;
+    return previous === hash ? [id, type, status, before, at, actor, attempt, data, ''] : entry;
+  });
 }
 
 /** One entry from its stored form, its sequence and the hash of the previous entry. */
@@ -154,10 +179,20 @@ export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: 
 /** A final task: `head` is the hash of the last history entry; without a `form`, it has the first format version. */
 export type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string, form?: number];
 
-/** The packed field of a final task. */
-export function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
-  const packed: Packed = [input, state, history, head, formOfTask(input)];
-  return packJson(packed);
+/** The fields of a final task that depend on its content. */
+export function packedFields(
+  input: TaskInput,
+  state: State,
+  history: readonly PackedEntry[],
+  head: string,
+): (string | number | Buffer)[] {
+  const packed: Packed = [input, state, withoutHashes(history), head, formOfTask(input)];
+  return ['z', packJson(packed), 'f', PACKED_FORM];
+}
+
+/** The history of a final task. */
+export function historyIn([, , entries, head]: Packed): HistoryEntry[] {
+  return unpackEntries(entries, head);
 }
 
 /** Reads the packed field of a final task. */

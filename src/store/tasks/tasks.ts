@@ -11,6 +11,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import { liveOrArchived } from './archived.ts';
 import {
+  historyIn,
   type PackedEntry,
   readEntry,
   readInput,
@@ -110,7 +111,7 @@ export function wholeOfArchived(db: Db, orgId: string, archived: ArchivedTask): 
   const key = orgKeysOf(db.prefix, orgId).task(archived.task_id);
   const fields = FIELDS.map((field) => fieldIn(archived.task, field));
   const stored = readStored(orgId, archived.task_id, key, fields);
-  return stored && { ...stored, history: unpackEntries(entriesOf(key, stored.packed ?? null, key, [])) };
+  return stored && { ...stored, history: historyOf(key, stored.packed ?? null, key, []) };
 }
 
 async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
@@ -130,7 +131,7 @@ async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTa
   const packed = fields[4];
   return {
     ...stored,
-    history: unpackEntries(entriesOf(keys.task(id), packed ?? null, keys.history(id), list)),
+    history: historyOf(keys.task(id), packed ?? null, keys.history(id), list),
   };
 }
 
@@ -150,20 +151,36 @@ function entriesOf(
     : required(key, readPacked(packed))[2];
 }
 
+function historyOf(
+  key: string,
+  packed: Buffer | null,
+  listKey: string,
+  list: readonly string[],
+): HistoryEntry[] {
+  return packed === null
+    ? unpackEntries(entriesOf(key, null, listKey, list))
+    : historyIn(required(key, readPacked(packed)));
+}
+
 /** The stored entries of the history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
+  return entriesOf(...(await fetchHistory(db, orgId, taskId)));
+}
+
+/** The history of a task in Redis, oldest first. @throws UnreadableRecord */
+export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
+  return historyOf(...(await fetchHistory(db, orgId, taskId)));
+}
+
+/** The arguments of `entriesOf`. */
+async function fetchHistory(db: Db, orgId: string, taskId: string): Promise<Parameters<typeof entriesOf>> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
   const [packed, list] = await Promise.all([
     fetched(key, db.redis.hgetBuffer(key, 'z')),
     fetched(listKey, db.redis.lrange(listKey, 0, -1)),
   ]);
-  return entriesOf(key, packed, listKey, list);
-}
-
-/** The history of a task in Redis, oldest first. @throws UnreadableRecord */
-export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
-  return unpackEntries(await loadEntries(db, orgId, taskId));
+  return [key, packed, listKey, list];
 }
 
 /** Loads a task with one event of its history; null when there is no such event. @throws as `loadTask` */
@@ -181,7 +198,7 @@ export async function loadEvent(
   ]);
   if (stored === null) return null;
   if (stored.packed !== undefined) {
-    const event = unpackEntries(entriesOf(listKey, stored.packed, listKey, []))[sequence - 1];
+    const event = historyOf(listKey, stored.packed, listKey, [])[sequence - 1];
     return event === undefined ? null : { task: stored.task, event };
   }
   const entries = list.map((text) => required(listKey, readEntry(text)));

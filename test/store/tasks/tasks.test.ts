@@ -72,7 +72,7 @@ describe('a task', () => {
     const task = (await wholeLife(org)).at(-1);
     if (task === undefined) throw new Error('no task');
     const keys = orgKeysOf(db.prefix, org);
-    expect((await db.redis.hkeys(keys.task(task.task_id))).sort()).toEqual(['e', 'v', 'w', 'z']);
+    expect((await db.redis.hkeys(keys.task(task.task_id))).sort()).toEqual(['e', 'f', 'v', 'w', 'z']);
     expect(await db.redis.exists(keys.history(task.task_id))).toBe(0);
   });
 
