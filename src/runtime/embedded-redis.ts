@@ -117,6 +117,7 @@ async function launch(
     'save ""',
     'maxmemory-policy noeviction',
     'hz 100',
+    'hash-max-listpack-value 4096',
   ];
   const conf = join(home, 'redis.conf');
   await rm(conf, { force: true }); // The mode below applies only to a new file.

@@ -99,6 +99,7 @@ const KEY_COMMANDS = [
   'DECR K',
   'UNLINK K',
   'MEMORY USAGE K',
+  'OBJECT ENCODING K',
 ] as const;
 
 /** Commands that name no key. `C` is a channel. */

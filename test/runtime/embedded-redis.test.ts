@@ -112,6 +112,7 @@ describe('an embedded Redis', () => {
     expect(await setting(client, 'save')).toBe('');
     expect(await setting(client, 'maxmemory-policy')).toBe('noeviction');
     expect(await setting(client, 'hz')).toBe('100');
+    expect(await setting(client, 'hash-max-listpack-value')).toBe('4096');
     expect(await setting(client, 'bind')).toBe('127.0.0.1');
     expect(await setting(client, 'dir')).toBe(join(dir, 'redis'));
   });

@@ -11,6 +11,7 @@ import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
 import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
 import { Heartbeat } from '../../src/store/metrics/heartbeat.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
+import { hasCompactHashes } from '../../src/store/redis/hash-encoding.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
@@ -259,4 +260,18 @@ describe('the rights of the user', () => {
     const unknown = [...new Set(sent)].filter((name) => !COMMANDS.includes(name) && !local.includes(name));
     expect(unknown).toEqual([]);
   });
+});
+
+test('the encoding of hashes is seen where the user may not read the settings of Redis', async () => {
+  expect(await hasCompactHashes({ redis, prefix: 'bl' })).toBe(true);
+  await redis.config('SET', 'hash-max-listpack-value', '64');
+  try {
+    expect(await hasCompactHashes({ redis, prefix: 'bl' })).toBe(false);
+    expect(await redis.dbsize()).toBe(0);
+    await redis.config('SET', 'maxmemory', '1');
+    expect(await hasCompactHashes({ redis, prefix: 'bl' })).toBeNull();
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+    await redis.config('SET', 'hash-max-listpack-value', '4096');
+  }
 });

@@ -68,6 +68,7 @@ export async function startOwnRedis(
     ['save', ''],
     ['maxmemory-policy', 'noeviction'],
     ['hz', '100'],
+    ['hash-max-listpack-value', '4096'],
     ['tcp-backlog', '128'],
     ...more,
   ];

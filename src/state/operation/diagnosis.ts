@@ -29,6 +29,8 @@ export interface Facts {
   servers: readonly Server[];
   /** Whether creates are refused for lack of memory. */
   isMemoryHigh: boolean;
+  /** Whether Redis stores the records of tasks compactly; null when that is not known. */
+  hasCompactHashes: boolean | null;
   /** Replicas that must have a change before it is confirmed; 0 when it is confirmed at once. */
   replicasRequired: number;
   /** Whether Redis' clock has jumped and the jump is not confirmed. */
@@ -57,6 +59,7 @@ export function diagnose(facts: Facts): Check[] {
     ofServers('eviction', facts, eviction),
     ofServers('persistence', facts, persistence),
     ofServers('memory', facts, (info) => memory(info, facts)),
+    encoding(facts),
     ofServers('replicas', facts, (info) => replicas(info, facts)),
     clock(facts),
     workers(facts),
@@ -138,6 +141,20 @@ function memory(redis: ReadonlyMap<string, string>, { isMemoryHigh }: Facts): Fo
   const remedy = 'Raise maxmemory, or shorten the retention of the largest orgs.';
   if (isMemoryHigh) return fault(`${detail}: creates are refused`, remedy);
   return used < limit * MEMORY_WARNING ? ok(detail) : warning(detail, remedy);
+}
+
+function encoding({ hasCompactHashes }: Facts): Check {
+  const name = 'encoding';
+  if (hasCompactHashes === null) return { name, ...ok('how hashes are stored is not known') };
+  return hasCompactHashes
+    ? { name, ...ok('finished tasks are stored compactly') }
+    : {
+        name,
+        ...warning(
+          'finished tasks take a quarter of a kilobyte more than they need',
+          'Set hash-max-listpack-value 4096 in the configuration of Redis, and restart it.',
+        ),
+      };
 }
 
 function replicas(redis: ReadonlyMap<string, string>, { replicasRequired }: Facts): Found {

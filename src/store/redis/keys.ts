@@ -75,6 +75,8 @@ export function partitionKeys(prefix: string, partition: string) {
     orphanedFiles: `${base}:orphaned-files`,
     /** Never exists: what a check whether Redis takes writes would write. */
     writable: `${base}:writable`,
+    /** Exists only within a script: a hash whose encoding is looked at. */
+    encoding: `${base}:encoding`,
     /** List: samples of the numbers that are not yet added to the tallies; see `store/stats/sample-log.ts`. */
     statsLog: `${base}:stats-log`,
     /** Hash: `v`, how often samples were added to the tallies. */

@@ -24,6 +24,7 @@ function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis
   return {
     servers: [{ name: 'a:6379', info: new Map(Object.entries({ ...REDIS, ...redis })) }],
     isMemoryHigh: false,
+    hasCompactHashes: true,
     replicasRequired: 0,
     isClockHeld: false,
     processes: PROCESSES,
@@ -64,6 +65,7 @@ describe('a diagnosis', () => {
     ['replicas', 'warning', { redis: { connected_slaves: '2', slave0: REPLICA } }],
     ['memory', 'warning', { redis: { used_memory: String(701 * MIB) } }],
     ['memory', 'fault', { redis: { used_memory: String(900 * MIB) }, isMemoryHigh: true }],
+    ['encoding', 'warning', { hasCompactHashes: false }],
     ['clock', 'fault', { isClockHeld: true }],
     ['processes', 'warning', { processes: PROCESSES.slice(0, 2) }],
     ['processes', 'fault', { processes: PROCESSES.slice(0, 1) }],

@@ -5,6 +5,7 @@ import { CHECK_STATUSES, diagnose } from '../../../state/operation/diagnosis.ts'
 import { timestamp } from '../../../state/text/time.ts';
 import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
 import { processesAlive } from '../../../store/metrics/heartbeat.ts';
+import { hasCompactHashes } from '../../../store/redis/hash-encoding.ts';
 import { readInfo } from '../../../store/redis/info.ts';
 import { PARTITIONS, partitionKeys } from '../../../store/redis/keys.ts';
 import { addressOf, serversOf } from '../../../store/redis/servers.ts';
@@ -45,7 +46,7 @@ export const diagnosisRoutes = [
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
       const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
-      const [servers, processes, failed, { dead }, outbox] = await Promise.all([
+      const [servers, processes, failed, { dead }, outbox, compact] = await Promise.all([
         Promise.all(
           serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
         ),
@@ -53,10 +54,12 @@ export const diagnosisRoutes = [
         failedJobs(),
         countSetAside(db.redis, db.prefix),
         Promise.all(lengths),
+        hasCompactHashes(db),
       ]);
       const checks = diagnose({
         servers,
         isMemoryHigh: memory.isHigh,
+        hasCompactHashes: compact,
         replicasRequired: replicas?.least ?? 0,
         isClockHeld: db.clock.isFrozen,
         processes,
