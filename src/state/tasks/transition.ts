@@ -2,6 +2,7 @@
 
 import type { CommandContext } from './command.ts';
 import type { TaskEvent } from './event.ts';
+import { eventIdOf } from './event-id.ts';
 import type { EventType, Status } from './lifecycle.ts';
 import type { Offer } from './offer.ts';
 import { poolOf, type Task, type TaskInput } from './task.ts';
@@ -34,11 +35,12 @@ export class Transition {
 
   emit(type: EventType, previous: Status | null, data: Record<string, unknown>): void {
     this.task.sequence += 1;
+    const { task_id, sequence, status } = this.task;
     this.events.push({
-      event_id: this.context.newId(),
+      event_id: eventIdOf(task_id, sequence, this.context.now),
       type,
-      sequence: this.task.sequence,
-      status: this.task.status,
+      sequence,
+      status,
       previous_status: previous,
       at: this.context.now,
       actor: this.context.actor,

@@ -64,7 +64,11 @@ function indexWrites(
 export function forgetHistory(db: Db, finished: Task): Write[] {
   const { input, task_id, org_id } = finished;
   return [
-    ['HSET', orgKeysOf(db.prefix, org_id).task(task_id), ...packedFields(input, stateOf(finished), [], '')],
+    [
+      'HSET',
+      orgKeysOf(db.prefix, org_id).task(task_id),
+      ...packedFields(task_id, [input, stateOf(finished), [], '']),
+    ],
   ];
 }
 
@@ -96,7 +100,7 @@ export function taskWrites(
   const isCopy = task.copy_of !== undefined;
   const state = stateOf(task);
   if (isFinal(task.status)) {
-    const packed = packedFields(input, state, [...history, ...entries.map(packEntry)], lastHash);
+    const packed = packedFields(taskId, [input, state, [...history, ...entries.map(packEntry)], lastHash]);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(

@@ -34,7 +34,7 @@ export async function replaceInput(
       guards.push({ kind: 'field', key, field: 'z', value: packed });
       const [input, state, history, head] = required(key, readPacked(packed));
       const after = change(input);
-      if (after !== input) write = ['HSET', key, ...packedFields(after, state, history, head)];
+      if (after !== input) write = ['HSET', key, ...packedFields(taskId, [after, state, history, head])];
     } else if (plain) {
       const input = required(key, readInput(plain.toString()));
       const after = change(input);

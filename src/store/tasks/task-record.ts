@@ -3,6 +3,7 @@
 // most tasks of an org are final and rarely read.
 
 import type { HistoryEntry } from '../../state/tasks/event.ts';
+import { eventIdOf } from '../../state/tasks/event-id.ts';
 import { entryHash } from '../../state/tasks/history.ts';
 import { isStatus } from '../../state/tasks/lifecycle.ts';
 import type { Task, TaskInput } from '../../state/tasks/task.ts';
@@ -105,6 +106,7 @@ function isPackedEntry(value: unknown): value is PackedEntry {
 
 /** A stored entry of the history. Its sequence and previous hash follow from its position. */
 export type PackedEntry = [
+  /** In a final task, '' for the id that `eventIdOf` gives. */
   id: string,
   type: string,
   status: string,
@@ -137,32 +139,26 @@ export function packEntry(entry: HistoryEntry): PackedEntry {
  * @param head hash of the last entry, which an entry without a hash gets there. So an entry that was changed in Redis does not
  *   lead to this hash, as in a history that is stored with all its hashes.
  */
-export function unpackEntries(entries: readonly PackedEntry[], head = ''): HistoryEntry[] {
+export function unpackEntries(taskId: string, entries: readonly PackedEntry[], head = ''): HistoryEntry[] {
   let previous: string | null = null;
   return entries.map((entry, index) => {
-    const one = unpackEntry(entry, index + 1, previous);
+    const one = unpackEntry(taskId, entry, index + 1, previous);
     if (one.hash === '') one.hash = (index === entries.length - 1 && head) || entryHash(one);
     previous = one.hash;
     return one;
   });
 }
 
-/** The entries without the hashes that follow from the content. */
-function withoutHashes(entries: readonly PackedEntry[]): PackedEntry[] {
-  let previous: string | null = null;
-  return entries.map((entry, index): PackedEntry => {
-    const hash = entryHash(unpackEntry(entry, index + 1, previous));
-    const [id, type, status, before, at, actor, attempt, data, stored] = entry;
-    previous = stored || hash;
-    return previous === hash ? [id, type, status, before, at, actor, attempt, data, ''] : entry;
-  });
-}
-
 /** One entry from its stored form, its sequence and the hash of the previous entry. */
-export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: string | null): HistoryEntry {
-  const [event_id, type, status, previous_status, at, actor, attempt_of_task, data, hash] = entry;
+export function unpackEntry(
+  taskId: string,
+  entry: PackedEntry,
+  sequence: number,
+  previousHash: string | null,
+): HistoryEntry {
+  const [id, type, status, previous_status, at, actor, attempt_of_task, data, hash] = entry;
   return {
-    event_id,
+    event_id: id || eventIdOf(taskId, sequence, Date.parse(at)),
     type,
     sequence,
     status,
@@ -176,23 +172,34 @@ export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: 
   };
 }
 
+/** The entries without what follows from their content: ids and hashes. */
+function withoutDerived(taskId: string, entries: readonly PackedEntry[]): PackedEntry[] {
+  let previous: string | null = null;
+  return entries.map((entry, index): PackedEntry => {
+    const [id, type, status, before, at, actor, attempt, data, stored] = entry;
+    const hash = entryHash(unpackEntry(taskId, entry, index + 1, previous));
+    previous = stored || hash;
+    const isDerived = id === eventIdOf(taskId, index + 1, Date.parse(at));
+    return [
+      ...([isDerived ? '' : id, type, status, before, at, actor, attempt, data] as const),
+      previous === hash ? '' : stored,
+    ];
+  });
+}
+
 /** A final task: `head` is the hash of the last history entry; without a `form`, it has the first format version. */
 export type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string, form?: number];
 
 /** The fields of a final task that depend on its content. */
-export function packedFields(
-  input: TaskInput,
-  state: State,
-  history: readonly PackedEntry[],
-  head: string,
-): (string | number | Buffer)[] {
-  const packed: Packed = [input, state, withoutHashes(history), head, formOfTask(input)];
-  return ['z', packJson(packed), 'f', PACKED_FORM];
+export function packedFields(taskId: string, packed: Packed): (string | number | Buffer)[] {
+  const [input, state, history, head] = packed;
+  const stored: Packed = [input, state, withoutDerived(taskId, history), head, formOfTask(input)];
+  return ['z', packJson(stored), 'f', PACKED_FORM];
 }
 
 /** The history of a final task. */
-export function historyIn([, , entries, head]: Packed): HistoryEntry[] {
-  return unpackEntries(entries, head);
+export function historyIn(taskId: string, [, , entries, head]: Packed): HistoryEntry[] {
+  return unpackEntries(taskId, entries, head);
 }
 
 /** Reads the packed field of a final task. */

@@ -111,7 +111,7 @@ export function wholeOfArchived(db: Db, orgId: string, archived: ArchivedTask): 
   const key = orgKeysOf(db.prefix, orgId).task(archived.task_id);
   const fields = FIELDS.map((field) => fieldIn(archived.task, field));
   const stored = readStored(orgId, archived.task_id, key, fields);
-  return stored && { ...stored, history: historyOf(key, stored.packed ?? null, key, []) };
+  return stored && { ...stored, history: historyOf(archived.task_id, key, stored.packed ?? null, key, []) };
 }
 
 async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
@@ -131,7 +131,7 @@ async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTa
   const packed = fields[4];
   return {
     ...stored,
-    history: historyOf(keys.task(id), packed ?? null, keys.history(id), list),
+    history: historyOf(id, keys.task(id), packed ?? null, keys.history(id), list),
   };
 }
 
@@ -152,14 +152,15 @@ function entriesOf(
 }
 
 function historyOf(
+  taskId: string,
   key: string,
   packed: Buffer | null,
   listKey: string,
   list: readonly string[],
 ): HistoryEntry[] {
   return packed === null
-    ? unpackEntries(entriesOf(key, null, listKey, list))
-    : historyIn(required(key, readPacked(packed)));
+    ? unpackEntries(taskId, entriesOf(key, null, listKey, list))
+    : historyIn(taskId, required(key, readPacked(packed)));
 }
 
 /** The stored entries of the history of a task in Redis, oldest first. @throws UnreadableRecord */
@@ -169,7 +170,7 @@ export async function loadEntries(db: Db, orgId: string, taskId: string): Promis
 
 /** The history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
-  return historyOf(...(await fetchHistory(db, orgId, taskId)));
+  return historyOf(taskId, ...(await fetchHistory(db, orgId, taskId)));
 }
 
 /** The arguments of `entriesOf`. */
@@ -198,14 +199,14 @@ export async function loadEvent(
   ]);
   if (stored === null) return null;
   if (stored.packed !== undefined) {
-    const event = historyOf(listKey, stored.packed, listKey, [])[sequence - 1];
+    const event = historyOf(taskId, listKey, stored.packed, listKey, [])[sequence - 1];
     return event === undefined ? null : { task: stored.task, event };
   }
   const entries = list.map((text) => required(listKey, readEntry(text)));
   const entry = sequence === 1 ? entries[0] : entries[1];
   if (entry !== undefined) {
     const previous = sequence === 1 ? null : (entries[0]?.[8] ?? null);
-    return { task: stored.task, event: unpackEntry(entry, sequence, previous) };
+    return { task: stored.task, event: unpackEntry(taskId, entry, sequence, previous) };
   }
   const event = (await loadHistory(db, orgId, taskId))[sequence - 1];
   return event === undefined ? null : { task: stored.task, event };
@@ -235,11 +236,11 @@ export function readWebhookSubject(
     const entry = history[sequence - 1];
     if (entry === undefined) return null;
     const hasChanged = sequence < (state.metadata_since ?? 0);
-    const then = hasChanged ? inputAt(input, unpackEntries(history).slice(sequence)) : input;
-    return { task: { org_id, task_id, input: then }, event: unpackEntry(entry, sequence, null) };
+    const then = hasChanged ? inputAt(input, unpackEntries(task_id, history).slice(sequence)) : input;
+    return { task: { org_id, task_id, input: then }, event: unpackEntry(task_id, entry, sequence, null) };
   }
   if (stored.input === null || stored.entry === null) return null;
   const input = required(key, readInput(stored.input.toString()));
   const entry = required(key, readEntry(stored.entry.toString()));
-  return { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
+  return { task: { org_id, task_id, input }, event: unpackEntry(task_id, entry, sequence, null) };
 }

@@ -1,9 +1,20 @@
 // The stored form of final tasks: without the hashes that follow from the history, and as earlier versions wrote it.
+import { validate, version } from 'uuid';
 import { expect, it } from 'vitest';
-import { firstBroken } from '../../../src/state/tasks/history.ts';
+import type { TaskEvent } from '../../../src/state/tasks/event.ts';
+import { eventIdOf } from '../../../src/state/tasks/event-id.ts';
+import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
+import { idTime } from '../../../src/store/redis/ids.ts';
 import { packJson, unpackJson } from '../../../src/store/redis/packing.ts';
-import { historyIn, type Packed, packedFields, readPacked } from '../../../src/store/tasks/task-record.ts';
+import {
+  historyIn,
+  type Packed,
+  packEntry,
+  packedFields,
+  readPacked,
+} from '../../../src/store/tasks/task-record.ts';
 
+const TASK_ID = '01a22f25-c6d1-70b7-9682-862582e72db7';
 /** A cancelled task as an earlier version packed it: deflated JSON with all hashes. */
 const FIRST_FORM =
   'rZbLagMxDEX/ZdYzQZJlWcp3dNVhFn5Cd6F0m38voW0yL5KmdGeQMNcLn3PHfRWd1i5639POuV/Y5ULUuWHKTDEfW8e87Unm0o8eqOO7M/0F/0+SvZ+jfab0G9rpDtqDCWhwjgVshfmfkTflfeSvN+qpO8LGA8utqxTuYvwLNnPibmj1FOtu2FlMV6XlfO7HsQOMRI38kKXgECCFwURpUJVWrWTnMjzkJAHJgDQAvgAeQY+eDwL2uvlHxbg6jymqIZZiXpvmGn0NZNGXRhS5sceUArMheSUjMeBcyLKUbup/FRn3at/ifH3KNrs/mPI2u2YuaA4sahQmFkwMTUEYNBHlgJUrQiRtklpScqogmRtKUubYTdM/XNLj9Ak=';
@@ -14,8 +25,8 @@ function read(packed: Buffer): Packed {
   return found.value;
 }
 
-function packedAgain([input, state, history, head]: Packed): Buffer {
-  const [, packed] = packedFields(input, state, history, head);
+function packedAgain(task: Packed): Buffer {
+  const [, packed] = packedFields(TASK_ID, task);
   return packed as Buffer;
 }
 
@@ -23,14 +34,28 @@ const earlier = read(Buffer.from(FIRST_FORM, 'base64'));
 
 it('reads what an earlier version packed', () => {
   expect(earlier[1].status).toBe('cancelled');
-  expect(firstBroken(historyIn(earlier))).toBeNull();
+  expect(firstBroken(historyIn(TASK_ID, earlier))).toBeNull();
 });
 
 it('stores no hash but the last, and gives back all of them', () => {
   const packed = packedAgain(earlier);
   expect((unpackJson(packed) as Packed)[2].map((entry) => entry[8])).toEqual(['', '']);
-  expect(historyIn(read(packed))).toEqual(historyIn(earlier));
+  expect(historyIn(TASK_ID, read(packed))).toEqual(historyIn(TASK_ID, earlier));
   expect(packedAgain(read(packed))).toEqual(packed);
+});
+
+it('stores no id of an event that follows from its task', () => {
+  const [input, state, history] = earlier;
+  const at = Date.parse(history[0]?.[4] ?? '');
+  const event_id = eventIdOf(TASK_ID, 1, at);
+  expect(validate(event_id)).toBe(true);
+  expect(version(event_id)).toBe(7);
+  expect(idTime(event_id)).toBe(at);
+  const event = { ...{ event_id, type: 'task.created', status: 'created', at, actor: 'system' }, data: {} };
+  const entry = historyEntry({ ...event, sequence: 1, previous_status: null, attempt: 1 } as TaskEvent, null);
+  const packed = packedAgain([input, state, [packEntry(entry), ...history.slice(1)], entry.hash]);
+  expect((unpackJson(packed) as Packed)[2].map((one) => one[0])).toEqual(['', history[1]?.[0]]);
+  expect(historyIn(TASK_ID, read(packed))[0]).toEqual(entry);
 });
 
 it('does not hide that an entry was changed before or after it was packed', () => {
@@ -40,6 +65,6 @@ it('does not hide that an entry was changed before or after it was packed', () =
     if (first !== undefined) first[5] = 'worker:mallory';
     return copy;
   };
-  expect(firstBroken(historyIn(read(packedAgain(changed(earlier)))))).toBe(1);
-  expect(firstBroken(historyIn(read(packJson(changed(read(packedAgain(earlier)))))))).toBe(2);
+  expect(firstBroken(historyIn(TASK_ID, read(packedAgain(changed(earlier)))))).toBe(1);
+  expect(firstBroken(historyIn(TASK_ID, read(packJson(changed(read(packedAgain(earlier)))))))).toBe(2);
 });
