@@ -2,7 +2,8 @@
 // are redacted, and so are the credentials that we sent, in case the receiver echoes them.
 
 import type { ErrorClass } from '../../egress/connect.ts';
-import { type Attempt, type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
+import type { Attempt } from '../../store/webhooks/delivery-attempt.ts';
+import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
 import type { SendOutcome } from './sender.ts';
 
 /** Response headers that are not recorded: they belong to the connection (RFC 9110, 7.6.1) or repeat the attempt. */

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { type Attempt, packDelivery } from '../../../src/store/webhooks/delivery-record.ts';
+import type { Attempt } from '../../../src/store/webhooks/delivery-attempt.ts';
+import { packDelivery } from '../../../src/store/webhooks/delivery-record.ts';
 import { type Page, startApiOfFile, type TaskView } from '../../support/api.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 

@@ -4,8 +4,9 @@ import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { type DeliveryCounts, loadDeliveryCounts } from '../../../src/store/stats/delivery-counts.ts';
 import { DAY, HOUR } from '../../../src/store/stats/sample-log.ts';
 import { loadDeliveries, recordDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import type { Attempt } from '../../../src/store/webhooks/delivery-attempt.ts';
 import { dueTimeOf, leaseDelivery } from '../../../src/store/webhooks/delivery-lease.ts';
-import type { Attempt, Delivery } from '../../../src/store/webhooks/delivery-record.ts';
+import type { Delivery } from '../../../src/store/webhooks/delivery-record.ts';
 import { type DeliveryTarget, pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
