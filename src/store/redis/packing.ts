@@ -8,39 +8,48 @@
 // - 0x02: a UUID: the time that it begins with (6 bytes), then its other 10 bytes
 // - 0x03: 64 hexadecimal digits: 32 bytes
 // - 0x04: a time in ISO 8601 · 0x05: a time as a number of ms, in 13 digits
+// - 0x06, 0x07 and a character: likewise a time that occurred before; the character says how many others have occurred since, from
+//   '0' on, which is the same in most tasks
 //
-// A time is the difference to the time before it, ms, as a varint with the sign in its lowest bit.
+// A time is the difference to the time before it, ms.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { ByteReader, ByteWriter } from './bytes.ts';
 import { DICTIONARY, FIRST_DICTIONARY } from './packing-dictionaries.ts';
 
 /** First byte of packed JSON. Deflate never begins with it: block type 3 is reserved. Without it, JSON was only deflated. */
 const MARK = 7;
-/** Values that can be referred to again. */
+/** UUIDs and hashes, and times, that can be referred to again. */
 const MOST_REFERENCES = 64;
 const FIRST_REFERENCE = '0'.charCodeAt(0);
 
 const VALUES =
   /\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|1\d{12})/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they stand for values
-const TOKENS = /\x01(.)|[\x02-\x05]/gs;
+const TOKENS = /[\x01\x06\x07](.)|[\x02-\x05]/gs;
 
 /** Compresses a value. @param value any JSON value. */
 export function packJson(value: unknown): Buffer {
   const json = JSON.stringify(value);
   // Every value takes fewer bytes than its text.
-  const values = new Writer(json.length);
+  const values = new ByteWriter(json.length);
   const known = new Map<string, number>();
+  const times = new RecentTimes();
+  const timeToken = (time: number, first: string, again: string) => {
+    const position = times.positionOf(time);
+    times.use(time);
+    if (position !== -1) return again + String.fromCharCode(FIRST_REFERENCE + position);
+    values.time(time);
+    return first;
+  };
   const text = json.replace(VALUES, (found) => {
     switch (found.length) {
       case 13:
-        values.time(Number(found));
-        return '\x05';
+        return timeToken(Number(found), '\x05', '\x07');
       case 24: {
         const time = Date.parse(found);
         if (Number.isNaN(time) || new Date(time).toISOString() !== found) return found;
-        values.time(time);
-        return '\x04';
+        return timeToken(time, '\x04', '\x06');
       }
     }
     const number = known.get(found);
@@ -53,7 +62,7 @@ export function packJson(value: unknown): Buffer {
     values.uuid(found);
     return '\x02';
   });
-  const head = new Writer(10);
+  const head = new ByteWriter(10);
   head.varint(MARK);
   head.varint(values.at);
   return Buffer.concat([
@@ -67,103 +76,60 @@ export function packJson(value: unknown): Buffer {
 export function unpackJson(packed: Buffer): unknown {
   if (packed[0] !== MARK)
     return JSON.parse(inflateRawSync(packed, { dictionary: FIRST_DICTIONARY }).toString());
-  const values = new Reader(packed, 1);
+  const values = new ByteReader(packed, 1);
   const length = values.varint();
   const deflated = packed.subarray(values.at + length);
   const text = inflateRawSync(deflated, { dictionary: DICTIONARY }).toString();
   const known: string[] = [];
-  const remembered = (one: string) => {
+  const times = new RecentTimes();
+  const timeOf = (position: number) => {
+    const time = position === -1 ? values.time() : times.at(position);
+    times.use(time);
+    return time;
+  };
+  const knownOf = (one: string) => {
     known.push(one);
     return one;
   };
   const restored = text.replace(TOKENS, (token, reference: string | undefined) => {
-    if (reference !== undefined) return known[reference.charCodeAt(0) - FIRST_REFERENCE] ?? '';
-    if (token === '\x02') return remembered(values.uuid());
-    if (token === '\x03') return remembered(values.hex(32));
-    const time = values.time();
-    return token === '\x04' ? new Date(time).toISOString() : String(time);
+    const number = reference === undefined ? -1 : reference.charCodeAt(0) - FIRST_REFERENCE;
+    switch (token[0]) {
+      case '\x01':
+        return known[number] ?? '';
+      case '\x02':
+        return knownOf(values.uuid());
+      case '\x03':
+        return knownOf(values.hex(32));
+      case '\x04':
+      case '\x06':
+        return new Date(timeOf(number)).toISOString();
+      default:
+        return String(timeOf(number));
+    }
   });
   return JSON.parse(restored);
 }
 
-/** Writes values one after the other. */
-class Writer {
-  at = 0;
-  #before = 0;
-  readonly #bytes: Buffer;
+/** The times that occurred last, the latest first. */
+class RecentTimes {
+  readonly #times: number[] = [];
 
-  /** @param size most bytes that are written */
-  constructor(size: number) {
-    this.#bytes = Buffer.allocUnsafe(size);
+  /** How many other times have occurred since; -1 for a time that is not known. */
+  positionOf(time: number): number {
+    return this.#times.indexOf(time);
   }
 
-  /** Least significant 7 bits first; a byte below 128 is the last. @param number from 0 to 2^53 */
-  varint(number: number): void {
-    let rest = number;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.#byte((rest % 128) + 128);
-    this.#byte(rest);
+  /** @throws RangeError when there are fewer */
+  at(position: number): number {
+    const time = this.#times[position];
+    if (time === undefined) throw new RangeError(`no time ${position}`);
+    return time;
   }
 
-  time(time: number): void {
-    const change = time - this.#before;
-    this.varint(change < 0 ? -2 * change - 1 : 2 * change);
-    this.#before = time;
-  }
-
-  hex(digits: string): void {
-    this.at += this.#bytes.write(digits, this.at, 'hex');
-  }
-
-  uuid(uuid: string): void {
-    this.time(Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16));
-    this.hex(uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24));
-  }
-
-  written(): Buffer {
-    return this.#bytes.subarray(0, this.at);
-  }
-
-  #byte(byte: number): void {
-    this.at = this.#bytes.writeUInt8(byte, this.at);
-  }
-}
-
-/** Reads the values in their order. */
-class Reader {
-  at: number;
-  #before = 0;
-  readonly #bytes: Buffer;
-
-  constructor(bytes: Buffer, at: number) {
-    this.#bytes = bytes;
-    this.at = at;
-  }
-
-  /** @throws RangeError at the end of the bytes */
-  varint(): number {
-    let [number, unit] = [0, 1];
-    for (; ; unit *= 128) {
-      const byte = this.#bytes.readUInt8(this.at);
-      this.at += 1;
-      number += (byte % 128) * unit;
-      if (byte < 128) return number;
-    }
-  }
-
-  time(): number {
-    const change = this.varint();
-    this.#before += change % 2 === 0 ? change / 2 : -(change + 1) / 2;
-    return this.#before;
-  }
-
-  hex(length: number): string {
-    this.at += length;
-    return this.#bytes.toString('hex', this.at - length, this.at);
-  }
-
-  uuid(): string {
-    const time = this.time().toString(16).padStart(12, '0');
-    const rest = this.hex(10);
-    return `${time.slice(0, 8)}-${time.slice(8)}-${rest.slice(0, 4)}-${rest.slice(4, 8)}-${rest.slice(8)}`;
+  use(time: number): void {
+    const position = this.#times.indexOf(time);
+    if (position !== -1) this.#times.splice(position, 1);
+    this.#times.unshift(time);
+    if (this.#times.length > MOST_REFERENCES) this.#times.pop();
   }
 }

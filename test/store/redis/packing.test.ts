@@ -41,9 +41,17 @@ it('gives back texts that are, contain or resemble ids, hashes and times', () =>
   );
 });
 
-it('gives back more ids than it can refer to', () => {
+it('gives back more ids and times than it can refer to', () => {
   const ids = Array.from({ length: 200 }, (_, at) => uuid.slice(0, -3) + (100 + at));
-  expect(unpackJson(packJson([ids, ids]))).toEqual([ids, ids]);
+  const times = ids.map((_, at) => new Date(1796087334609 + 977 * at));
+  const value = [
+    ids,
+    ids,
+    times.map((one) => one.toISOString()),
+    times.map(Number),
+    times.map(Number).reverse(),
+  ];
+  expect(unpackJson(packJson(value))).toEqual(value);
 });
 
 it('refuses bytes that end too soon', () => {
