@@ -17,10 +17,31 @@ export type RunScript<Reply> = (
   args: readonly Argument[],
 ) => Promise<Reply>;
 
-/** ioredis flattens the arguments of each command, which costs as much as encoding them. These are flat. */
-class FlatArguments extends Array<Argument> {
-  override flat(): never[] {
-    return this as unknown as never[];
+/** What precedes an argument of so many bytes, as far as most are that short. */
+const LENGTHS = Array.from({ length: 256 }, (_, bytes) => `\r\n$${bytes}\r\n`);
+
+/**
+ * A call of a script. ioredis would flatten the arguments, and join five texts for each: a quarter of the allocations of a
+ * create, and five times the processor time of this encoding.
+ */
+class ScriptCall extends Command {
+  constructor(name: 'evalsha' | 'eval', args: Argument[], replyEncoding: 'utf8' | null) {
+    super(name, [], { replyEncoding });
+    this.args = args;
+    this.stringifyArguments();
+  }
+
+  /** The command as RESP arrays of bulk strings. */
+  override toWritable(socket: object): string | Buffer {
+    const { name, args } = this;
+    let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}`;
+    for (const arg of args) {
+      if (typeof arg !== 'string') return super.toWritable(socket);
+      const bytes = Buffer.byteLength(arg);
+      text += LENGTHS[bytes] ?? `\r\n$${bytes}\r\n`;
+      text += arg;
+    }
+    return `${text}\r\n`;
   }
 }
 
@@ -32,16 +53,13 @@ export function defineScript<Reply>(lua: string, replyEncoding: 'utf8' | null = 
   const digest = hash('sha1', lua);
   const send = (
     redis: RedisClient,
-    name: string,
+    name: 'evalsha' | 'eval',
     text: string,
     keys: readonly string[],
     args: readonly Argument[],
   ) => {
-    const all = new FlatArguments();
-    all.push(text, keys.length);
-    for (const key of keys) all.push(key);
-    for (const arg of args) all.push(arg);
-    return redis.sendCommand(new Command(name, all, { replyEncoding })) as Promise<Reply>;
+    const all = ([text, keys.length] as Argument[]).concat(keys, args);
+    return redis.sendCommand(new ScriptCall(name, all, replyEncoding)) as Promise<Reply>;
   };
   return async (redis, keys, args) => {
     try {
