@@ -151,6 +151,9 @@ export function createApp(options: AppOptions): Koa {
     return next();
   });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
+  // Before all others, because nearly all requests are for these paths.
+  const serving = { authenticator, addresses, cookies, bodyTimeoutMs, closing };
+  app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   const act = boardActions ? operatorActions(given.db, queues, log) : undefined;
   app.use(board({ queues, authenticator, admission, cookies, act }));
   app.use(docsPage(admission));
@@ -169,8 +172,6 @@ export function createApp(options: AppOptions): Koa {
       }),
     );
   }
-  const serving = { authenticator, addresses, cookies, bodyTimeoutMs, closing };
-  app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   app.use(pages(admission));
   // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {

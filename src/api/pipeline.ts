@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
 import { shortened } from '../state/text/text.ts';
-import { annotate } from '../tracing/tracing.ts';
+import { annotate, isTracing } from '../tracing/tracing.ts';
 import type { Authenticator } from './access/authenticate.ts';
 import type { ClientAddresses } from './access/client-address.ts';
 import { declaredBytes } from './access/in-flight.ts';
@@ -52,7 +52,7 @@ export function routeMiddleware(
     // No record can have a malformed id.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     lowerCaseIds(params, route.params);
-    annotate(aboutOf(principal, params));
+    if (isTracing()) annotate(aboutOf(principal, params));
     const query = readQuery(ctx, route.query, checkQuery);
     if (route.adds && deps.memory.isHigh) throw storageFull();
     const release = reserveBodyBytes(ctx, route, deps, principal);
@@ -210,7 +210,9 @@ async function send(ctx: Context, response: HttpResponse): Promise<Readable | un
   // Set first, or Koa guesses the type from the text.
   ctx.res.setHeader('Content-Type', 'application/json; charset=utf-8');
   ctx.body = JSON.stringify(response.body);
-  if (ctx.method === 'GET' && response.status === 200 && ctx.fresh) ctx.status = 304;
+  // Asked first, because Koa copies all headers to compare them.
+  const isConditional = 'if-none-match' in ctx.req.headers || 'if-modified-since' in ctx.req.headers;
+  if (isConditional && ctx.method === 'GET' && response.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;
 }
 

@@ -78,8 +78,9 @@ export class Usage {
    * @param tasks how many. @param copies how many copies they may have. @throws ApiError 422
    */
   async openTasks(tenantId: string, tasks: number, copies: number): Promise<Change> {
-    await this.#requireTaskBytes(tenantId, tasks);
-    const limit = await this.limit(tenantId, 'open_tasks');
+    const limits = await this.#limitsOf(tenantId);
+    await this.#requireTaskBytes(tenantId, tasks, limits.task_bytes);
+    const limit = limits.open_tasks;
     if (copies === 0) return this.#openTasks(tenantId, tasks, limit);
     const used = await countOpenCopies(this.#db, tenantId);
     if (used + copies > limit) throw quotaExceeded('open_tasks', 'The org', 'open copies', used, limit);
@@ -87,8 +88,7 @@ export class Usage {
     return merge(await this.#openTasks(tenantId, tasks, limit), { guards: [guard], writes: [] });
   }
 
-  async #requireTaskBytes(tenantId: string, tasks: number): Promise<void> {
-    const limit = await this.limit(tenantId, 'task_bytes');
+  async #requireTaskBytes(tenantId: string, tasks: number, limit: number): Promise<void> {
     const count = await this.#taskCounts.add(tenantId, tasks);
     const used = Math.round((count - tasks) * (await this.#taskBytes.add(tenantId, 0)));
     if (used >= limit) throw quotaExceeded('task_bytes', 'The org', quotaLabel('task_bytes'), used, limit);
