@@ -218,9 +218,12 @@ export class Authenticator {
 
   async #identify(ctx: Context, { text, header }: Presented): Promise<Identity['principal']> {
     if (text !== undefined) {
+      const hash = hashOf(text);
+      const fresh = this.#identities.fresh(hash);
+      if (fresh !== null && !isExpired(fresh, this.#db.clock.now())) return fresh.principal;
       // Uncached credentials count toward the address limit before the look-up, and the count is undone if valid, so
       // parallel guessing is limited too.
-      const uncount = this.#identities.has(hashOf(text)) ? null : this.#admission.reserveAnonymous(ctx);
+      const uncount = this.#identities.has(hash) ? null : this.#admission.reserveAnonymous(ctx);
       const found = await this.#lookUp(text);
       if (found !== null) {
         uncount?.();

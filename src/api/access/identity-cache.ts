@@ -85,12 +85,17 @@ export class IdentityCache {
    */
   async find(text: string, age = CACHE_MS): Promise<{ found: Identity; isLoaded: boolean } | null> {
     const hash = hashOf(text);
-    const known = this.#known.get(hash);
-    const isFresh = known !== undefined && performance.now() - known.loadedAt < age;
-    const found = isFresh ? known.found : await this.load(text);
+    const fresh = this.fresh(hash, age);
+    const found = fresh ?? (await this.load(text));
     if (found === null) this.#known.delete(hash);
     if (found === null || isExpired(found, this.#db.clock.now())) return null;
-    return { found, isLoaded: !isFresh };
+    return { found, isLoaded: fresh === null };
+  }
+
+  /** The identity in the cache, which may have expired; null if there is none as young as `age` (ms). */
+  fresh(hash: string, age = CACHE_MS): Identity | null {
+    const known = this.#known.get(hash);
+    return known !== undefined && performance.now() - known.loadedAt < age ? known.found : null;
   }
 
   /** Looks up the identity of a credential, which may have expired; null if there is none. */
