@@ -14,6 +14,14 @@ export const TIME_FAULT = 'must be an RFC 3339 time with its offset, such as 202
  * @returns milliseconds since 1970; null when the text is not a time, or its year in UTC does not have four digits.
  */
 export function parseTime(text: string): number | null {
+  if (text !== parsed.text) parsed = { text, at: readTime(text) };
+  return parsed.at;
+}
+
+/** Caches the last text: the same deadline is read several times for one change. */
+let parsed: { text: string; at: number | null } = { text: '', at: null };
+
+function readTime(text: string): number | null {
   const [whole, year, month, day, hour, minute, second, fraction = '', offset = ''] = FORM.exec(text) ?? [];
   if (whole === undefined) return null;
   const isLeapSecond = second === '60';

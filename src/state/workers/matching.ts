@@ -2,6 +2,7 @@
 // ordered by urgency, deadline and age, which are written into the member itself so that Redis keeps it sorted.
 
 import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { isRemembered } from '../tasks/cool-down.ts';
 import { isExcluded } from '../tasks/exclusion.ts';
 import { requirementsOf } from '../tasks/relaxation.ts';
@@ -98,9 +99,25 @@ export interface MatchingQueue {
   attributes: string[];
 }
 
+/** Most matching queues that are remembered. */
+const MAX_REMEMBERED = 1000;
+/** Longest requirements, as JSON, whose matching queue is remembered. */
+const MAX_REMEMBERED_LENGTH = 1000;
+/** Matching queues by the requirements as a task has them: most tasks of an org have those of others. */
+const remembered = new LRUCache<string, MatchingQueue>({ max: MAX_REMEMBERED });
+
 /** The matching queue that a task waits in. Exclusions are left to each task: most are of one task alone. */
-export function matchingQueueOf(task: Task): MatchingQueue {
+export function matchingQueueOf(task: Task): Readonly<MatchingQueue> {
   const wanted = requirementsOf(task);
+  const given = JSON.stringify(wanted);
+  const known = remembered.get(given);
+  if (known !== undefined) return known;
+  const made = matchingQueueFor(wanted);
+  if (given.length <= MAX_REMEMBERED_LENGTH) remembered.set(given, made);
+  return made;
+}
+
+function matchingQueueFor(wanted: Requirements): MatchingQueue {
   const requirements: Requirements = {};
   if (wanted.skills?.length) requirements.skills = inOrder(wanted.skills);
   if (wanted.certifications?.length) requirements.certifications = inOrder(wanted.certifications);

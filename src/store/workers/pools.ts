@@ -35,8 +35,11 @@ const caches = new WeakMap<Db, LRUCache<string, true>>();
 
 /** Whether the pool exists. A positive result is cached for a second, because each new task asks. @throws UnreadableRecord */
 export async function hasPool(db: Db, orgId: string, poolId: string): Promise<boolean> {
-  const cache = caches.get(db) ?? new LRUCache<string, true>(CACHE_OPTIONS);
-  caches.set(db, cache);
+  let cache = caches.get(db);
+  if (cache === undefined) {
+    cache = new LRUCache(CACHE_OPTIONS);
+    caches.set(db, cache);
+  }
   const key = orgKeysOf(db.prefix, orgId).pool(poolId);
   const start = performance.now();
   if (cache.has(key)) return true;
