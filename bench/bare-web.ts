@@ -37,7 +37,7 @@ redis.call('ZADD', KEYS[4], 0, ARGV[8])
 redis.call('ZADD', KEYS[5], ARGV[9], ARGV[1])
 redis.call('XADD', KEYS[6], 'MINID', '~', ARGV[10], '*', 't', ARGV[1], 's', 1, 'e', 'created,queued')
 redis.call('XADD', KEYS[7], '*', 'd', ARGV[11])
-redis.call('PUBLISH', KEYS[8], ARGV[1])
+redis.call('SPUBLISH', KEYS[8], ARGV[1])
 for i = 9, 16 do redis.call('ZADD', KEYS[i], 0, ARGV[1]) end
 return 1`,
 });

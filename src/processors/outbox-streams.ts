@@ -1,18 +1,14 @@
 // The outbox streams as one relay reads them: it creates the consumer groups, reads new and pending entries, and takes over
 // the pending entries of dead relays. What becomes of an entry is up to the relay.
 
-import type { Redis } from 'ioredis';
 import { RELAY_GROUP } from '../store/maintenance/dead-entries.ts';
 import type { Db } from '../store/redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { concernsOneItem } from '../store/redis/unreadable.ts';
 
-/** Most entries of one read. */
+/** Most entries of a stream in one read. */
 export const BATCH = 200;
-const BLOCK_MS = 1000;
-/** A read that has not returned after this is interrupted, ms. */
-const READ_LIMIT = 3 * BLOCK_MS;
 /** A consumer that has been idle for this long is deleted, ms. */
 const DELETE_CONSUMER_AFTER_MS = 3600_000;
 
@@ -21,59 +17,35 @@ export type Entries = [id: string, fields: string[] | null][];
 
 export interface OutboxStreamsOptions {
   db: Db;
-  /** A connection of its own without a command timeout: it blocks on the streams. */
-  blocking: Redis;
-  /** The partitions whose outboxes are read, in one command; all by default. */
-  partitions?: readonly string[];
+  /** The partitions whose outboxes are read, in one command. */
+  partitions: readonly string[];
   /** Name of this consumer, unique among all relays that ever ran. */
   consumer: string;
   log: Log;
   /** An entry pending for longer than this belongs to a dead relay, ms. */
   abandonedAfter: number;
-  /** How long a read waits for entries, ms. */
-  readWait?: number | undefined;
 }
 
 export class OutboxStreams {
   readonly #db: Db;
-  readonly #blocking: Redis;
   readonly #consumer: string;
   readonly #log: Log;
   readonly #abandonedAfter: number;
-  readonly #readWait: number;
   /** Partition of each outbox key. */
-  readonly #partitions = new Map<string, string>();
-  /** Keys of the outboxes that can be read. */
-  #keys: string[] = [];
+  readonly #partitions: ReadonlyMap<string, string>;
+  /** Keys of the outboxes whose group exists. */
+  readonly #open = new Set<string>();
+  /** Keys of those that cannot be read. */
+  readonly #unreadable = new Set<string>();
   /** Entries may be pending for this consumer that it has not seen. */
   #mayHavePending = false;
-  #isClosing = false;
 
-  constructor(options: OutboxStreamsOptions) {
-    const { db, blocking, consumer, log, abandonedAfter } = options;
+  constructor({ db, partitions, consumer, log, abandonedAfter }: OutboxStreamsOptions) {
     this.#db = db;
-    this.#blocking = blocking;
     this.#consumer = consumer;
     this.#log = log;
     this.#abandonedAfter = abandonedAfter;
-    this.#readWait = options.readWait ?? BLOCK_MS;
-    for (const partition of options.partitions ?? PARTITIONS)
-      this.#partitions.set(partitionKeys(db.prefix, partition).outbox, partition);
-  }
-
-  /** Keys of the outboxes that can be read. */
-  get keys(): readonly string[] {
-    return this.#keys;
-  }
-
-  /** Whether there are no outboxes to read. */
-  get isEmpty(): boolean {
-    return this.#partitions.size === 0;
-  }
-
-  /** Whether some outboxes could not be read when they were opened. */
-  get hasClosed(): boolean {
-    return this.#keys.length < this.#partitions.size;
+    this.#partitions = new Map(partitions.map((one) => [partitionKeys(db.prefix, one).outbox, one]));
   }
 
   partitionOf(key: string): string {
@@ -82,24 +54,40 @@ export class OutboxStreams {
     return partition;
   }
 
-  /** Creates missing streams and groups; a key of another type is skipped until it is a stream. */
-  async open(): Promise<void> {
-    const open: string[] = [];
-    for (const key of this.#partitions.keys())
-      try {
-        await this.#db.redis.xgroup('CREATE', key, RELAY_GROUP, '0', 'MKSTREAM');
-        open.push(key);
-      } catch (error) {
-        if (String(error).includes('BUSYGROUP')) open.push(key);
-        else if (!concernsOneItem(error)) throw error;
-        else this.#log.error({ err: error, stream: key }, 'an outbox cannot be read');
-      }
-    this.#keys = open;
+  /** Creates the groups of streams that were not opened yet. @returns those of the streams that can be read */
+  async open(keys: readonly string[]): Promise<string[]> {
+    await Promise.all(
+      keys
+        .filter((key) => !this.#open.has(key) && !this.#unreadable.has(key))
+        .map((key) => this.#openOne(key)),
+    );
+    return keys.filter((key) => this.#open.has(key));
   }
 
-  /** From now on, a read that is interrupted is not repeated. */
-  close(): void {
-    this.#isClosing = true;
+  /** Forgets which streams are open, after some were lost, or replaced by keys of another type. */
+  forget(): void {
+    this.#open.clear();
+    this.#unreadable.clear();
+  }
+
+  /** Tries a stream again that could not be read. */
+  tryAgain(key: string): void {
+    this.#unreadable.delete(key);
+  }
+
+  /** A key of another type cannot be read until it is a stream. */
+  async #openOne(key: string): Promise<void> {
+    try {
+      await this.#db.redis.xgroup('CREATE', key, RELAY_GROUP, '0', 'MKSTREAM').catch((error: unknown) => {
+        if (!String(error).includes('BUSYGROUP')) throw error;
+      });
+      await this.#deleteIdleConsumers(key);
+      this.#open.add(key);
+    } catch (error) {
+      if (!concernsOneItem(error)) throw error;
+      this.#unreadable.add(key);
+      this.#log.error({ err: error, stream: key }, 'an outbox cannot be read');
+    }
   }
 
   /** After a failed read: entries may have been delivered to this consumer that it has not seen. */
@@ -107,21 +95,21 @@ export class OutboxStreams {
     this.#mayHavePending = true;
   }
 
-  /** Whether `expectPending` was called since the last time, or a read was interrupted. */
+  /** Whether `expectPending` was called since the last time. */
   takeMayHavePending(): boolean {
     const mayHavePending = this.#mayHavePending;
     this.#mayHavePending = false;
     return mayHavePending;
   }
 
-  /** New entries of all streams; waits for some, but not for long. */
-  readNew(): Promise<[key: string, entries: Entries][]> {
-    return this.#read(this.#keys.map(() => '>'));
+  /** New entries of some streams, at most `BATCH` of each. */
+  async readNew(keys: readonly string[]): Promise<[key: string, entries: Entries][]> {
+    return this.#read((await this.open(keys)).map((key) => [key, '>']));
   }
 
-  /** Entries that are pending for this consumer. @param after id in each stream after which they are read. */
+  /** Entries of open streams that are pending for this consumer. @param after id in each stream after which they are read */
   readPending(after: ReadonlyMap<string, string>): Promise<[key: string, entries: Entries][]> {
-    return this.#read(this.#keys.map((key) => after.get(key) ?? '0'));
+    return this.#read([...this.#open].map((key) => [key, after.get(key) ?? '0']));
   }
 
   /** Acknowledges and deletes entries that are done. */
@@ -131,7 +119,7 @@ export class OutboxStreams {
     await Promise.all([redis.xack(key, RELAY_GROUP, ...ids), redis.xdel(key, ...ids)]);
   }
 
-  /** Takes over the pending entries of dead relays, batch by batch, and deletes their consumers. */
+  /** Takes over the pending entries of dead relays, batch by batch. */
   async claimAbandoned(key: string, take: (entries: Entries) => Promise<void>): Promise<void> {
     const { redis } = this.#db;
     let cursor = '0-0';
@@ -152,6 +140,11 @@ export class OutboxStreams {
       cursor = next;
     } while (cursor !== '0-0');
     await this.#restartIdleTimes(key);
+  }
+
+  /** Deletes the consumers of relays that ended long ago. */
+  async #deleteIdleConsumers(key: string): Promise<void> {
+    const { redis } = this.#db;
     const consumers = (await redis.xinfo('CONSUMERS', key, RELAY_GROUP)) as (string | number)[][];
     for (const fields of consumers) {
       const [, name, , pending, , idle] = fields;
@@ -178,36 +171,19 @@ export class OutboxStreams {
     }
   }
 
-  /** @param from for each stream: `>` for new entries, or the id after which to read this consumer's pending entries. */
-  async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
-    // Redis measures the wait by its own clock: when that goes back by hours, the read would block for hours.
-    const limit = setInterval(() => this.#interruptRead(), READ_LIMIT);
-    try {
-      const reply = (await this.#blocking.xreadgroup(
-        'GROUP',
-        RELAY_GROUP,
-        this.#consumer,
-        'COUNT',
-        BATCH,
-        'BLOCK',
-        this.#readWait,
-        'STREAMS',
-        ...this.#keys,
-        ...from,
-      )) as [key: string, entries: Entries][] | null;
-      return (reply ?? []).filter(([, entries]) => entries.length > 0);
-    } finally {
-      clearInterval(limit);
-    }
-  }
-
-  /** Closes the connection of a read that does not return. Unless the relay is closing, ioredis repeats the read. */
-  #interruptRead(): void {
-    // During an outage, ioredis is reconnecting already.
-    if (this.#blocking.status !== 'ready') return;
-    this.#log.warn({}, 'a read of the outbox did not return in time, and its connection is closed');
-    // Redis may have answered on the connection that is closed now.
-    this.#mayHavePending = true;
-    this.#blocking.disconnect(!this.#isClosing);
+  /** @param from the streams, and for each `>` for new entries, or the id after which to read this consumer's pending ones */
+  async #read(from: readonly [key: string, after: string][]): Promise<[key: string, entries: Entries][]> {
+    if (from.length === 0) return [];
+    const reply = (await this.#db.redis.xreadgroup(
+      'GROUP',
+      RELAY_GROUP,
+      this.#consumer,
+      'COUNT',
+      BATCH,
+      'STREAMS',
+      ...from.map(([key]) => key),
+      ...from.map(([, after]) => after),
+    )) as [key: string, entries: Entries][] | null;
+    return (reply ?? []).filter(([, entries]) => entries.length > 0);
   }
 }

@@ -13,14 +13,14 @@ import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { putOffNotice } from '../store/notices/notices.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
-import { connect, connectNear, type Db, whenReady } from '../store/redis/connection.ts';
+import { connect, connectSubscriber, type Db, whenReady } from '../store/redis/connection.ts';
 import { KeyConnections } from '../store/redis/key-connections.ts';
-import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { readTogether } from '../store/redis/servers.ts';
+import { onLostServer, readTogether } from '../store/redis/servers.ts';
 import type { Topology } from '../store/redis/topology.ts';
+import { writeProbe } from '../store/redis/write-probe.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
@@ -32,8 +32,9 @@ import { ProcessorMetrics } from './metrics.ts';
 import { ChannelSender } from './notifications/channel-sender.ts';
 import { Mailer, type MailOptions } from './notifications/mail.ts';
 import { NotificationProcessor } from './notifications/notify.ts';
+import { OutboxWatch } from './outbox-watch.ts';
 import { startQueueWorkers } from './queue-workers.ts';
-import { Relay } from './relay.ts';
+import { CLAIM_AFTER_IDLE_MS, Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { StatsTallier } from './stats.ts';
 import { Sweeper } from './sweeper.ts';
@@ -78,8 +79,6 @@ export interface ProcessorOptions {
   retentionEvery?: number;
   statsEvery?: number;
   abandonedAfter?: number;
-  /** How long the relay waits for entries at a time, and so may take to close, ms; only tests set it. */
-  relayWait?: number;
 }
 
 export interface Processors {
@@ -211,25 +210,30 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   // Matching runs where the outbox is relayed, and the other processes relay nothing.
   const partitions = atOnce.has('lifecycle') ? partitionsOf(workerShards, queueShards) : [];
   const local = new LocalJobs({ queues, runners, limits: { lifecycle: atOnce.get('lifecycle') ?? 0 }, log });
-  const relays = readTogether(redis, partitions).map((read) => {
-    const key = partitionKeys(prefix, read[0]).outbox;
-    const blocking = outages.watch(connectNear(key, options.redis, 'patient', outages.onError));
-    const relay = new Relay({
-      db,
-      blocking,
-      partitions: read,
-      queues,
-      jobs: local,
-      consumer: randomUUID(),
-      log,
-      park: (target) => webhooks.park(target),
-      readWait: options.relayWait,
-      ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
-    });
-    return { relay, blocking };
+  const subscriber = outages.watch(connectSubscriber(options.redis, 'patient', outages.onError, redis));
+  const { abandonedAfter = CLAIM_AFTER_IDLE_MS } = options;
+  const watch = new OutboxWatch({ db, subscriber, abandonedAfter });
+  const whyNotWritable = writeProbe(db);
+  const relays = readTogether(redis, partitions).map(
+    (read) =>
+      new Relay({
+        db,
+        outboxes: watch.signalOf(read),
+        queues,
+        jobs: local,
+        consumer: randomUUID(),
+        log,
+        park: (target) => webhooks.park(target),
+        whyNotWritable,
+        abandonedAfter,
+      }),
+  );
+  onLostServer(redis, () => {
+    for (const relay of relays) relay.expectPending();
   });
-  await Promise.all(relays.map(({ blocking }) => whenReady(blocking)));
-  await Promise.all([...relays.map(({ relay }) => relay.start()), workers.ready()]);
+  await whenReady(subscriber);
+  await Promise.all([watch.start(), workers.ready()]);
+  for (const relay of relays) relay.start();
   const sweeper = new Sweeper({ db, queues, log, every: options.sweepEvery });
   sweeper.start();
   const scheduler = new CheckScheduler({ db, queues, log });
@@ -239,7 +243,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const stats = new StatsTallier({ db, log, every: options.statsEvery });
   stats.start();
   metrics.show({
-    relayed: () => relays.reduce((sum, { relay }) => sum + relay.relayed, 0),
+    relayed: () => relays.reduce((sum, { relayed }) => sum + relayed, 0),
     repaired: () => sweeper.jobsAdded,
     purged: () => retention.purged,
     coolingDown: () => webhooks.coolingDown,
@@ -253,6 +257,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     async close() {
       webhooks.close();
       gate.close();
+      watch.stop();
       // Not awaited: while Redis does not answer, the entry ends by itself.
       void heartbeat.stop();
       await Promise.all([
@@ -260,13 +265,13 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         scheduler.close(),
         retention.close(),
         stats.close(),
-        Promise.all(relays.map(({ relay }) => relay.close())).then(() => local.close()),
+        Promise.all(relays.map((relay) => relay.close())).then(() => local.close()),
         workers.close(),
       ]);
       await Promise.all([sender.close(), noticeSender.close(), schemas.close()]);
       await queues.close();
       clock.stop();
-      for (const { blocking } of relays) blocking.disconnect();
+      subscriber.disconnect();
       queueConnections.close();
       redis.disconnect();
     },

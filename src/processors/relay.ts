@@ -1,7 +1,7 @@
 // The relay turns the outbox entries of commits into jobs.
 //
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
-// 2. A relay reads the entry through the consumer group; it is then pending for that relay only.
+// 2. A relay is told that there is one (`outbox-watch.ts`) and reads it through the consumer group; it is then pending for that relay only.
 // 3. The relay carries out the effects of the entry (`relay-effects.ts`), which may be repeated.
 // 4. It acknowledges the entry and deletes it.
 //
@@ -11,7 +11,6 @@
 // An entry that cannot be relayed blocks no other: one of a newer format version is kept for a relay that knows it, and one
 // that is broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
-import type { Redis } from 'ioredis';
 import type { Queues } from '../queues/queues.ts';
 import { type OutboxEntry, readOutboxEntry } from '../state/outbox.ts';
 import { broken, type Read } from '../state/text/forms.ts';
@@ -19,14 +18,15 @@ import { moveOutboxEntry, newerEntries, releaseNewer } from '../store/maintenanc
 import type { Db } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
 import { concernsOneItem, UnreadableRecord } from '../store/redis/unreadable.ts';
-import { writeProbe } from '../store/redis/write-probe.ts';
+import { type WriteRefusal, writeProbe } from '../store/redis/write-probe.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import type { AddJobs } from './local-jobs.ts';
 import { BATCH, type Entries, OutboxStreams } from './outbox-streams.ts';
+import type { OutboxSignal } from './outbox-watch.ts';
 import { relayEntries } from './relay-effects.ts';
 
 /** An entry pending for longer than this belongs to a dead relay, ms. */
-const CLAIM_AFTER_IDLE_MS = 10_000;
+export const CLAIM_AFTER_IDLE_MS = 10_000;
 
 interface Readable {
   key: string;
@@ -41,6 +41,7 @@ function longer(pause: number): number {
 
 export class Relay {
   readonly #db: Db;
+  readonly #outboxes: OutboxSignal;
   readonly #streams: OutboxStreams;
   readonly #queues: Queues;
   readonly #jobs: AddJobs;
@@ -48,7 +49,7 @@ export class Relay {
   /** Newer format versions seen so far, and the position in the entries kept for newer processes. */
   readonly #newerForms = new Set<number>();
   readonly #newerCursor = new Map<string, string>();
-  readonly #abandonedAfter: number;
+  readonly #whyNotWritable: () => Promise<WriteRefusal | null>;
   readonly #park: (target: DeliveryTarget) => Promise<boolean>;
   #closing = false;
   #running: Promise<void> | null = null;
@@ -56,74 +57,81 @@ export class Relay {
   relayed = 0;
 
   /**
-   * @param blocking a connection of its own without a command timeout: it blocks on the streams.
-   * @param partitions whose outboxes it relays, all by default; they must be on one server, and in a cluster in one slot.
+   * @param outboxes those it relays; they must be on one server, and in a cluster in one slot.
    * @param jobs takes the new jobs; by default their queues.
    * @param consumer unique among all relays that ever ran.
+   * @param whyNotWritable see `writeProbe`; relays share it.
    * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.
    */
   constructor(options: {
     db: Db;
-    blocking: Redis;
-    partitions?: readonly string[];
+    outboxes: OutboxSignal;
     queues: Queues;
     jobs?: AddJobs;
     consumer: string;
     log: Log;
-    abandonedAfter?: number;
-    readWait?: number | undefined;
+    abandonedAfter?: number | undefined;
+    whyNotWritable?: () => Promise<WriteRefusal | null>;
     park?: (target: DeliveryTarget) => Promise<boolean>;
   }) {
     this.#db = options.db;
     this.#queues = options.queues;
     this.#jobs = options.jobs ?? options.queues;
     this.#log = options.log;
-    this.#abandonedAfter = options.abandonedAfter ?? CLAIM_AFTER_IDLE_MS;
+    this.#whyNotWritable = options.whyNotWritable ?? writeProbe(options.db);
     this.#park = options.park ?? (async () => false);
-    this.#streams = new OutboxStreams({ ...options, abandonedAfter: this.#abandonedAfter });
+    this.#outboxes = options.outboxes;
+    const { abandonedAfter = CLAIM_AFTER_IDLE_MS } = options;
+    this.#streams = new OutboxStreams({
+      ...options,
+      partitions: options.outboxes.partitions,
+      abandonedAfter,
+    });
   }
 
   /** Relays until `close`. */
-  async start(): Promise<void> {
-    if (this.#streams.isEmpty) return;
-    await this.#streams.open();
+  start(): void {
     this.#running = this.#run();
   }
 
   /** Finishes the current batch and stops. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#streams.close();
+    this.#outboxes.close();
     await this.#running;
   }
 
+  /** After a lost connection: what Redis answered to a read may not have arrived. */
+  expectPending(): void {
+    this.#streams.expectPending();
+  }
+
   async #run(): Promise<void> {
-    let claimAt = performance.now();
     let pause = 0;
-    const whyNotWritable = writeProbe(this.#db);
     while (!this.#closing) {
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+      // One small write instead of a batch of jobs that a full Redis refuses one by one.
+      if (pause > 0 && (await this.#whyNotWritable()) !== null) {
+        pause = longer(pause);
+        continue;
+      }
+      const { named, lingering } = await this.#outboxes.next();
+      if (this.#closing) return;
       try {
-        if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
-        // One small write instead of a batch of jobs that a full Redis refuses one by one.
-        if (pause > 0 && (await whyNotWritable()) !== null) {
-          pause = longer(pause);
-          continue;
-        }
         if (this.#streams.takeMayHavePending()) await this.#relayPending();
-        if (performance.now() >= claimAt) {
-          claimAt = performance.now() + this.#abandonedAfter / 2;
-          await this.#maintainStreams();
-        }
-        const found = await this.#streams.readNew();
+        await this.#lookCloser(lingering);
+        const found = await this.#streams.readNew(named);
+        for (const [key, entries] of found) if (entries.length === BATCH) this.#outboxes.name(key);
         if (found.length > 0) await this.#relay(found);
         pause = 0;
       } catch (error) {
         if (this.#closing) return;
         this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
         this.#streams.expectPending();
+        for (const key of named) this.#outboxes.name(key);
         pause = longer(pause);
         // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
-        if (/NOGROUP|WRONGTYPE/.test(String(error))) await this.#streams.open().catch(() => undefined);
+        if (/NOGROUP|WRONGTYPE/.test(String(error))) this.#streams.forget();
       }
     }
   }
@@ -200,10 +208,10 @@ export class Relay {
     if (!wasMoved) this.#log.error(about, 'the dead-entry stream is full; this outbox entry stays pending');
   }
 
-  /** Periodic work on each stream; a failing one does not stop the others. */
-  async #maintainStreams(): Promise<void> {
-    if (this.#streams.hasClosed) await this.#streams.open();
-    for (const key of this.#streams.keys)
+  /** Work on streams that keep entries; a failing one does not stop the others. */
+  async #lookCloser(keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.#streams.tryAgain(key);
+    for (const key of await this.#streams.open(keys))
       try {
         await this.#streams.claimAbandoned(key, (entries) => this.#relay([[key, entries]]));
         await this.#releaseNewer(this.#streams.partitionOf(key));

@@ -108,7 +108,7 @@ const OTHER_COMMANDS = [
   'TIME',
   'PING',
   'EVAL return(1) 0',
-  'PUBLISH C v',
+  'SPUBLISH C v',
   'WAIT 0 1',
 ] as const;
 
@@ -121,8 +121,8 @@ export const COMMANDS: readonly string[] = [
   'TIME',
   'PING',
   'EVALSHA',
-  'SUBSCRIBE',
-  'UNSUBSCRIBE',
+  'SSUBSCRIBE',
+  'SUNSUBSCRIBE',
   'MULTI',
   'EXEC',
   'CLUSTER',
@@ -208,8 +208,8 @@ async function checkRights(
     .ping()
     .exec()
     .catch((error) => refuse(error, 'MULTI', channel));
-  await redis.subscribe(channel).catch((error) => refuse(error, 'SUBSCRIBE', channel));
-  await redis.unsubscribe(channel).catch((error) => refuse(error, 'UNSUBSCRIBE', channel));
+  await redis.ssubscribe(channel).catch((error) => refuse(error, 'SSUBSCRIBE', channel));
+  await redis.sunsubscribe(channel).catch((error) => refuse(error, 'SUNSUBSCRIBE', channel));
   if (refused.size === 0) return;
   const rights = `~${prefix}:* ~{${prefix}-queues*}:* &${prefix}:* +@all -@admin -@dangerous +info`;
   throw new StartupFault(

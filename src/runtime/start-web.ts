@@ -25,7 +25,7 @@ import { confirmShards } from '../store/maintenance/queue-layout.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { Heartbeat } from '../store/metrics/heartbeat.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
-import { connect, connectNear, type Db, whenReady } from '../store/redis/connection.ts';
+import { connect, connectSubscriber, type Db, whenReady } from '../store/redis/connection.ts';
 import { confirmByReplicas, type ReplicaStatus } from '../store/redis/durability.ts';
 import { KeyConnections } from '../store/redis/key-connections.ts';
 import { replicatedKey } from '../store/redis/keys.ts';
@@ -33,7 +33,7 @@ import { type MemoryEvent, MemoryWatch } from '../store/redis/memory-watch.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { onLostServer, type RedisClient } from '../store/redis/servers.ts';
+import type { RedisClient } from '../store/redis/servers.ts';
 import type { Topology } from '../store/redis/topology.ts';
 import { OpenConnections } from './open-connections.ts';
 import { PREFIX, VERSION } from './process.ts';
@@ -151,10 +151,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
   );
   const outages = new OutageLog(log);
   const redis = outages.watch(connect(options.redis, 'request', outages.onError));
-  // In a cluster each node gets the notifications of all nodes.
-  const subscriber = outages.watch(connectNear(prefix, options.redis, 'request', outages.onError));
-  // Notifications must come from a server that takes writes: after a failover both connections move.
-  onLostServer(redis, () => subscriber.status === 'ready' && subscriber.disconnect(true));
+  const subscriber = outages.watch(connectSubscriber(options.redis, 'request', outages.onError, redis));
   const queueConnections = new KeyConnections(options.redis, redis, 'request', outages);
   const replicated = connectWriter(options, redis, outages);
   const writer = replicated?.writer ?? null;

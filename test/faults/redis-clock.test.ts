@@ -8,15 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
-import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
-import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
 import { addTask, freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
-import { ERRORS_ONLY, openQueues, outboxLength, sealer } from '../support/processors.ts';
+import { ERRORS_ONLY, openQueues, outboxLength, runRelay, sealer } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { taskBody } from '../support/workers.ts';
 
@@ -155,26 +154,10 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     await db.redis.xgroup('CREATE', outbox, 'relay', '0');
     await db.redis.xreadgroup('GROUP', 'relay', 'dead', 'COUNT', 10, 'STREAMS', outbox, '>');
     await confirm('+0');
-    const blocking = connectNear('', readTopology(redis.url), 'patient', () => undefined);
-    await whenReady(blocking);
-    const queues = openQueues(db);
-    const relay = new Relay({
-      db,
-      blocking,
-      queues,
-      consumer: 'alive',
-      log: ERRORS_ONLY,
-      abandonedAfter: 200,
-    });
-    await relay.start();
-    try {
-      await expect.poll(() => outboxLength(db), SOON).toBe(0);
-      expect(relay.relayed).toBe(1);
-    } finally {
-      const closed = relay.close();
-      blocking.disconnect();
-      await closed;
-    }
+    const options = { redis: readTopology(redis.url), consumer: 'alive', abandonedAfter: 200 };
+    const relay = await runRelay(db, openQueues(db), options);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect(relay.relayed).toBe(1);
   });
 
   it('that goes back delays no job and does not keep a process from ending', async () => {

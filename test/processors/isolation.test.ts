@@ -2,7 +2,6 @@
 // or fails visibly, and everything else continues.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
@@ -129,7 +128,7 @@ describe('a relay', () => {
     const newer = { form: 99, kind: 'replay', org_id: org, replay_id: 'r', colour: 'blue' };
     await db.redis.xadd(outbox, '*', 'd', JSON.stringify(newer));
     const task = await addTask(db, org, clocked);
-    const relay = await runRelay(db, queues, 200);
+    const relay = await runRelay(db, queues, { abandonedAfter: 200 });
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect(await waiting(queues)).toEqual([clockJob(task)]);
     expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 1 });
@@ -184,7 +183,7 @@ describe('a relay', () => {
     await filling.exec();
     await db.redis.xadd(outbox, '*', 'd', 'nonsense');
     const task = await addTask(db, org, clocked);
-    await runRelay(db, queues, 200);
+    await runRelay(db, queues, { abandonedAfter: 200 });
     await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
     expect(await db.redis.xlen(dead)).toBe(10_000);
     await expect.poll(() => outboxLength(db), SOON).toBe(1);
@@ -196,9 +195,6 @@ describe('a relay', () => {
   it('continues when none of its pending entries can be read', async () => {
     const db = ownStore();
     const queues = openQueues(db);
-    const blocking = connectNear('', testTopology(), 'patient', () => undefined);
-    await whenReady(blocking);
-    onTestFinished(() => blocking.disconnect());
     const org = freshOrg(db);
     const consumer = randomUUID();
     const { outbox } = orgKeysOf(db.prefix, org);
@@ -207,9 +203,7 @@ describe('a relay', () => {
     await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
     await db.redis.xreadgroup('GROUP', 'relay', consumer, 'COUNT', 10, 'STREAMS', outbox, '>');
     await db.redis.xtrim(outbox, 'MAXLEN', 0);
-    const relay = new Relay({ db, blocking, queues, consumer, log: recordingLog(), abandonedAfter: 100 });
-    await relay.start();
-    onTestFinished(() => relay.close());
+    await runRelay(db, queues, { consumer, log: recordingLog(), abandonedAfter: 100 });
     const task = await addTask(db, org, clocked);
     await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
   });

@@ -14,7 +14,7 @@ import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
 import { callbackAuthContext } from '../../src/store/identity/orgs.ts';
 import { sweepEvidence } from '../../src/store/maintenance/evidence-sweep.ts';
 import { resealSome } from '../../src/store/maintenance/resealing.ts';
-import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectSubscriber, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { Changes } from '../../src/store/redis/pub-sub.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
@@ -136,7 +136,7 @@ it('the sweep of evidence sets a member aside that is no file, and removes all o
 it('the tail of a feed sends all events but those that cannot be read', async () => {
   const db = ownStore();
   const org = await addOrg(db);
-  const subscriber = connectNear('', testTopology(), 'patient', () => undefined);
+  const subscriber = connectSubscriber(testTopology(), 'patient', () => undefined);
   await whenReady(subscriber);
   onTestFinished(() => subscriber.disconnect());
   const told: TailEvent[] = [];
@@ -153,7 +153,7 @@ it('the tail of a feed sends all events but those that cannot be read', async ()
   await db.redis.xadd(feed, '*', 'o', '{"half');
   const [first, broken, last] = await threeTasks(db, org, true);
   const cancelled = await applyCommands(db, last, { name: 'cancel', reason: null });
-  await db.redis.publish(changes, 'feed');
+  await db.redis.spublish(changes, 'feed');
   const ofTask = ({ task_id }: Task) =>
     told.filter(({ event }) => 'task_id' in event && event.task_id === task_id).length;
   await expect.poll(() => [ofTask(first), ofTask(cancelled)]).toEqual([2, 3]);

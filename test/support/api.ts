@@ -85,7 +85,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     ...options.web,
   });
   const processors = options.processors
-    ? await startProcessors({ ...common, ...options.notices, concurrency: 20, relayWait: 100 })
+    ? await startProcessors({ ...common, ...options.notices, concurrency: 20 })
     : null;
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);

@@ -4,15 +4,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, onTestFinished } from 'vitest';
+import { OutboxWatch } from '../../src/processors/outbox-watch.ts';
 import { type ProcessorOptions, type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues } from '../../src/queues/queues.ts';
 import { queuePrefix } from '../../src/queues/shards.ts';
-import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectSubscriber, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
+import type { Topology } from '../../src/store/redis/topology.ts';
 import { testTopology } from './redis.ts';
 
 /** A log that prints only errors. */
@@ -55,7 +57,6 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
     concurrency: 20,
-    relayWait: 100,
     log: ERRORS_ONLY,
     ...options,
   });
@@ -73,26 +74,41 @@ export function openQueues(
   return queues;
 }
 
+export interface RelayOptions {
+  redis?: Topology;
+  consumer?: string;
+  log?: Log;
+  abandonedAfter?: number;
+  countEvery?: number;
+}
+
 /** Runs a relay without processors: it adds jobs that nothing runs. */
-export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000): Promise<Relay> {
-  const blocking = connectNear('', testTopology(), 'patient', () => undefined);
-  await whenReady(blocking);
+export async function runRelay(db: Db, queues: Queues, options: RelayOptions = {}): Promise<Relay> {
+  const {
+    redis = testTopology(),
+    consumer = randomUUID(),
+    log = ERRORS_ONLY,
+    abandonedAfter = 60_000,
+    countEvery = 50,
+  } = options;
+  const subscriber = connectSubscriber(redis, 'patient', () => undefined);
+  await whenReady(subscriber);
+  const watch = new OutboxWatch({ db, subscriber, abandonedAfter, countEvery });
   const relay = new Relay({
     db,
-    blocking,
-    partitions: PARTITIONS,
+    outboxes: watch.signalOf(PARTITIONS),
     queues,
-    consumer: randomUUID(),
-    log: ERRORS_ONLY,
+    consumer,
+    log,
     abandonedAfter,
   });
   onTestFinished(async () => {
-    // The relay blocks in a read of up to a second, which ends when its connection closes.
-    const closed = relay.close();
-    blocking.disconnect();
-    await closed;
+    watch.stop();
+    await relay.close();
+    subscriber.disconnect();
   });
-  await relay.start();
+  await watch.start();
+  relay.start();
   return relay;
 }
 

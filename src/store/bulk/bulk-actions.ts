@@ -15,7 +15,7 @@ import { broken, isObject, readJson, readShape, type Shape } from '../../state/t
 import { type Change, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 import { oldRuns, type RunKeys, runEnded, runStarted, runStepped } from '../redis/run-records.ts';
 import { fetched, required } from '../redis/unreadable.ts';
@@ -114,7 +114,7 @@ export function createWrites(db: Db, bulk: BulkAction, order: BulkOrder, old: re
     writes: [
       ['HSET', at.record, 'o', JSON.stringify(order)],
       ['SADD', keys.bulkRunning, bulk_action_id],
-      outboxWrite(keys.outbox, entry),
+      ...outboxWrites(keys.outbox, entry),
     ],
   });
 }

@@ -14,7 +14,7 @@ import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { sampleWrite } from '../stats/sample-log.ts';
 import { valueWrites } from '../stats/values.ts';
 import { OPEN_COPIES } from '../tasks/copies-index.ts';
@@ -175,9 +175,9 @@ export function taskWrites(
       pool: poolOf(task),
       ...(notices.length > 0 && { notices }),
     };
-    writes.push(outboxWrite(keys.outbox, entry));
+    writes.push(...outboxWrites(keys.outbox, entry));
   }
-  writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
+  writes.push(['SPUBLISH', keys.changes, `task ${taskId}`]);
 
   const key = keys.task(taskId);
   const guards: Guard[] = [

@@ -39,6 +39,7 @@ const BACK_TO_OUTBOX = `
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not found then return 0 end
 redis.call('XADD', KEYS[2], '*', unpack(found[2], 9))
+redis.call('SPUBLISH', KEYS[2], '')
 redis.call('XDEL', KEYS[1], ARGV[1])
 return 1
 `;

@@ -8,7 +8,7 @@ import { readJsonShape, type Shape } from '../../state/text/forms.ts';
 import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { defineScript } from '../redis/scripts.ts';
 import {
   fetched,
@@ -153,7 +153,7 @@ export function noticeWrites(db: Db, about: { org_id: string; worker_id: string 
     ['HSET', keys.notices(worker_id), notice_id, JSON.stringify(notice)],
     ['PEXPIRE', keys.notices(worker_id), NOTICE_LIFE_MS],
     ['ZADD', keys.pendingNotices, db.clock.now(), pendingNoticeMember(ref)],
-    outboxWrite(keys.outbox, { kind: 'notice', ...ref }),
+    ...outboxWrites(keys.outbox, { kind: 'notice', ...ref }),
   ];
 }
 

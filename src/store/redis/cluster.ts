@@ -18,9 +18,22 @@ type Options = Omit<ClusterOptions, 'redisOptions'> & { redisOptions: NodeOption
 /** Options of the connection to each node. */
 type NodeOptions = Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'>;
 
-function commonOptions(topology: ClusterNodes, node: NodeOptions): Options {
+/** How a connection to a cluster differs. */
+export interface ClusterUse {
+  /** Whether commands follow their key while its slot moves, as they do by default; see `RequestCluster`. */
+  followsAsk?: boolean;
+  /** Whether it is for subscriptions to sharded channels; not by default. */
+  subscribes?: boolean;
+}
+
+function commonOptions(
+  topology: ClusterNodes,
+  node: NodeOptions,
+  { subscribes = false }: ClusterUse,
+): Options {
   return {
     redisOptions: { ...nodeOptions(topology), ...node },
+    shardedSubscribers: subscribes,
     slotsRefreshInterval: REFRESH_EVERY_MS,
     retryDelayOnTryAgain: RETRY_PAUSE_MS,
     scaleReads: 'master',
@@ -34,9 +47,10 @@ export function patientCluster(
   topology: ClusterNodes,
   clusterRetryStrategy: (attempt: number) => number,
   node: NodeOptions,
+  use: ClusterUse = {},
 ): Cluster {
   const cluster = new Cluster([...topology.nodes], {
-    ...commonOptions(topology, node),
+    ...commonOptions(topology, node, use),
     clusterRetryStrategy,
     maxRedirections: Number.POSITIVE_INFINITY,
     retryDelayOnFailover: RETRY_PAUSE_MS,
@@ -49,7 +63,7 @@ export function patientCluster(
 /** Neither connecting nor a command is tried again. */
 export function probeCluster(topology: ClusterNodes, node: NodeOptions): Cluster {
   return new Cluster([...topology.nodes], {
-    ...commonOptions(topology, node),
+    ...commonOptions(topology, node, {}),
     lazyConnect: true,
     // ioredis never settles `connect()` when this check fails.
     enableReadyCheck: false,
@@ -69,17 +83,17 @@ export class RequestCluster extends Cluster {
   readonly #followsAsk: boolean;
 
   /**
-   * @param followsAsk whether to follow a command's key to the node that its slot is moving to. Without it, a command that
-   *   is answered was carried out by the node that has the slot, or has it by now.
+   * @param use `followsAsk`: whether to follow a command's key to the node that its slot is moving to. Without it, a command
+   *   that is answered was carried out by the node that has the slot, or has it by now.
    */
   constructor(
     topology: ClusterNodes,
     clusterRetryStrategy: (attempt: number) => number,
     node: NodeOptions,
-    followsAsk: boolean,
+    use: ClusterUse,
   ) {
     super([...topology.nodes], {
-      ...commonOptions(topology, node),
+      ...commonOptions(topology, node, use),
       clusterRetryStrategy,
       lazyConnect: true,
       maxRedirections: MAX_REDIRECTIONS,
@@ -87,7 +101,7 @@ export class RequestCluster extends Cluster {
       retryDelayOnFailover: 0,
       retryDelayOnClusterDown: 0,
     });
-    this.#followsAsk = followsAsk;
+    this.#followsAsk = use.followsAsk ?? true;
     this.on('+node', (one: Redis) => {
       batchCommands(one);
       limitTime(one);

@@ -59,7 +59,7 @@ export function merge(...changes: readonly Change[]): Change {
   return { guards, writes };
 }
 
-/** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
+/** A Redis command whose first argument is its key (or, for SPUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
 // KEYS: the key of each guard, then the key of each write. ARGV: number of guards; for each guard its kind and its

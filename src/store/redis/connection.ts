@@ -5,7 +5,7 @@
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import type { Task } from '../../state/tasks/task.ts';
 import type { TaskArchive } from './archive.ts';
-import { patientCluster, probeCluster, RequestCluster } from './cluster.ts';
+import { type ClusterUse, patientCluster, probeCluster, RequestCluster } from './cluster.ts';
 import { batchCommands, limitTime } from './sending.ts';
 import type { RedisClient } from './servers.ts';
 import { nodeOptions, slotConnector } from './slot-connector.ts';
@@ -41,12 +41,6 @@ export interface Db {
 export type Kind = 'request' | 'patient' | 'probe';
 type Options = Omit<RedisOptions, 'replyMapping'>;
 
-/** How a connection to a cluster differs. */
-export interface ClusterUse {
-  /** Whether commands follow their key while its slot moves; see `RequestCluster`. */
-  followsAsk?: boolean;
-}
-
 /**
  * Opens a connection for commands that neither block nor subscribe.
  * @param kind `request`: commands reject in an outage; `patient`: they wait, as BullMQ's workers need; `probe`: neither
@@ -57,7 +51,7 @@ export function connect(
   topology: Topology,
   kind: Kind,
   onError: (error: Error) => void,
-  { followsAsk = true }: ClusterUse = {},
+  use: ClusterUse = {},
 ): RedisClient {
   if (topology.kind !== 'cluster') return connectServer(topology, kind, onError);
   const node = {
@@ -66,9 +60,9 @@ export function connect(
   };
   const cluster =
     kind === 'request'
-      ? new RequestCluster(topology, pauseBefore, node, followsAsk)
+      ? new RequestCluster(topology, pauseBefore, node, use)
       : kind === 'patient'
-        ? patientCluster(topology, pauseBefore, node)
+        ? patientCluster(topology, pauseBefore, node, use)
         : probeCluster(topology, { connectTimeout: ANSWER_LIMIT, commandTimeout: ANSWER_LIMIT });
   cluster.on('error', onError);
   cluster.on('node error', onError);
@@ -76,7 +70,25 @@ export function connect(
 }
 
 /**
- * Opens a connection of its own to the server that has a key, for commands that block, for subscriptions, and for BullMQ.
+ * Opens a connection of its own for subscriptions to sharded channels. In a cluster it has one to each master with a channel that
+ * is subscribed, and follows the slots of the channels.
+ * @param kind, onError like those of `connect`. @param leader a connection with which it moves to another server
+ */
+export function connectSubscriber(
+  topology: Topology,
+  kind: 'request' | 'patient',
+  onError: (error: Error) => void,
+  leader?: RedisClient,
+): RedisClient {
+  const subscriber = connect(topology, kind, onError, { subscribes: true });
+  // It sends nothing, and so does not notice by itself that another server takes the writes.
+  if (topology.kind !== 'cluster')
+    leader?.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
+  return subscriber;
+}
+
+/**
+ * Opens a connection of its own to the server that has a key, for commands that block, and for BullMQ.
  * In a cluster it follows the slot of the key, and commands with keys of other slots are refused.
  * @param kind, onError like those of `connect`.
  */
@@ -221,7 +233,7 @@ export async function whenReady(redis: RedisClient): Promise<void> {
 const REFUSALS =
   /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
-  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|None of startup nodes is available|Failed to refresh slots cache|Too many Cluster redirections|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
+  /^(Connection is closed|Command timed out|No time sample from Redis yet|Stream isn't writeable|Reached the max retries per request|All sentinels are unreachable|None of startup nodes is available|Failed to refresh slots cache|Too many Cluster redirections|No sharded subscriber for slot|No subscriber for the cluster|Socket timeout|Not enough replicas)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 /** The code of an error with which Redis refuses a command temporarily; null for other errors. */
 export function refusalOf(error: unknown): string | null {

@@ -23,11 +23,13 @@ export function partitionOf(orgId: string): string {
   return PARTITIONS[byte % PARTITION_COUNT] ?? 'p08';
 }
 
+export type PartitionKeys = ReturnType<typeof partitionKeys>;
+
 /** Keys that a whole partition shares. */
 export function partitionKeys(prefix: string, partition: string) {
   const base = `${prefix}:{${partition}}`;
   return {
-    /** Stream: entries that the relay turns into jobs. */
+    /** Stream: entries that the relay turns into jobs; and the channel on which a commit says that there are some. */
     outbox: `${base}:outbox`,
     /** Stream: outbox entries of a newer format version, kept for a process that can read them. */
     newerEntries: `${base}:newer-entries`,
@@ -245,7 +247,7 @@ function orgKeys(prefix: string, orgId: string) {
     ready: (attribute: string) => `${base}:ready:${attribute}`,
     /** Sorted set: all ready workers by trust level or rating. */
     readyBy: (level: string) => `${base}:level:${level}`,
-    /** Channel of the org's change notifications. */
+    /** Sharded channel of the org's change notifications. */
     changes: `${base}:changes`,
   };
 }

@@ -5,9 +5,12 @@ import { formOf, type OutboxEntry } from '../../state/outbox.ts';
 import { traceparent } from '../../tracing/tracing.ts';
 import type { Write } from './commit.ts';
 
-/** The write that adds an entry to the outbox. @param key of the partition's outbox */
-export function outboxWrite(key: string, entry: OutboxEntry): Write {
+/** The writes that add an entry to the outbox, and wake the relay. @param key of the partition's outbox */
+export function outboxWrites(key: string, entry: OutboxEntry): [Write, Write] {
   const trace = traceparent();
   const traced = trace === undefined ? entry : { ...entry, trace };
-  return ['XADD', key, '*', 'd', JSON.stringify(traced), 'f', formOf(entry)];
+  return [
+    ['XADD', key, '*', 'd', JSON.stringify(traced), 'f', formOf(entry)],
+    ['SPUBLISH', key, ''],
+  ];
 }

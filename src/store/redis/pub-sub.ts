@@ -1,28 +1,36 @@
-// Change notifications, for requests that wait. One subscriber connection per process serves all of them: it subscribes
-// to the channel of an org while a request waits there. Notifications can be lost in an outage, so waiting requests
-// also poll now and then.
+// Change notifications, for requests that wait. One subscriber connection per process, in a cluster one for each master, serves
+// all of them: it subscribes to the channel of an org while a request waits there. Channels are sharded: only the master
+// with the org's keys knows them. Notifications can be lost in an outage, so waiting requests also poll now and then.
 
-import type { Redis } from 'ioredis';
 import { orgKeysOf } from './keys.ts';
+import type { RedisClient } from './servers.ts';
 
 type Listener = (what: string) => void;
 
+/** Those who wait for changes in an org. */
+interface Audience {
+  listeners: Set<Listener>;
+  /** Resolves when the channel is subscribed. */
+  subscribed: Promise<unknown>;
+}
+
 export class Changes {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #prefix: string;
   readonly #lookEvery: number;
-  readonly #listeners = new Map<string, Set<Listener>>();
+  /** By channel. */
+  readonly #audiences = new Map<string, Audience>();
 
   /**
-   * @param redis a dedicated connection: a subscribed connection cannot run other commands.
+   * @param redis see `connectSubscriber`.
    * @param lookEvery how often a caller that waits calls `look` in case a notification was lost, ms.
    */
-  constructor(redis: Redis, prefix: string, lookEvery = 5000) {
+  constructor(redis: RedisClient, prefix: string, lookEvery = 5000) {
     this.#redis = redis;
     this.#prefix = prefix;
     this.#lookEvery = lookEvery;
-    redis.on('message', (channel: string, what: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(what);
+    redis.on('smessage', (channel: string, what: string) => {
+      for (const listener of this.#audiences.get(channel)?.listeners ?? []) listener(what);
     });
   }
 
@@ -33,18 +41,18 @@ export class Changes {
    */
   async listen(orgId: string, listener: Listener): Promise<() => void> {
     const channel = orgKeysOf(this.#prefix, orgId).changes;
-    const known = this.#listeners.get(channel);
-    const listeners = known ?? new Set<Listener>();
-    listeners.add(listener);
-    if (known === undefined) this.#listeners.set(channel, listeners);
+    const known = this.#audiences.get(channel);
+    const audience = known ?? { listeners: new Set(), subscribed: this.#redis.ssubscribe(channel) };
+    audience.listeners.add(listener);
+    if (known === undefined) this.#audiences.set(channel, audience);
     const stop = () => {
-      listeners.delete(listener);
-      if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
-      this.#listeners.delete(channel);
-      this.#redis.unsubscribe(channel).catch(() => undefined);
+      audience.listeners.delete(listener);
+      if (audience.listeners.size > 0 || this.#audiences.get(channel) !== audience) return;
+      this.#audiences.delete(channel);
+      this.#redis.sunsubscribe(channel).catch(() => undefined);
     };
     try {
-      await this.#redis.subscribe(channel);
+      await audience.subscribed;
     } catch (error) {
       stop();
       throw error;

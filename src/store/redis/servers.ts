@@ -23,6 +23,23 @@ export function serverOf(redis: RedisClient, key: string): Redis | null {
   return serversOf(redis).find((one) => addressOf(one) === address) ?? null;
 }
 
+/** Groups items by the server that takes the writes of their key; those whose server is not known are left out. */
+export function byServer<T>(
+  redis: RedisClient,
+  items: readonly T[],
+  keyOf: (item: T) => string,
+): Map<Redis, T[]> {
+  const groups = new Map<Redis, T[]>();
+  for (const item of items) {
+    const server = serverOf(redis, keyOf(item));
+    if (server === null) continue;
+    const group = groups.get(server);
+    if (group === undefined) groups.set(server, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
 /** Calls `act` when the connection to a server is lost. */
 export function onLostServer(redis: RedisClient, act: () => void): void {
   redis.on('close', act);

@@ -48,7 +48,7 @@ export async function disableEndpoint(
     };
     const change = merge(endpointWrites(db, before, after), {
       guards: isDue,
-      writes: [note, ['PUBLISH', changes, 'feed']],
+      writes: [note, ['SPUBLISH', changes, 'feed']],
     });
     return (await commitAudited(db, orgId, auditEvent, change)) ? true : CONFLICT;
   });

@@ -8,7 +8,7 @@ import { type Change, commit, type Guard, type Write } from '../redis/commit.ts'
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { defineScript } from '../redis/scripts.ts';
 import { loadHistory } from '../tasks/tasks.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
@@ -169,7 +169,7 @@ export async function resend(
       ['ZADD', indexOf('pending'), 0, listed],
     );
   }
-  writes.push(outboxWrite(keys.outbox, entry));
+  writes.push(...outboxWrites(keys.outbox, entry));
   return (await commit(db.redis, { guards, writes })) ? 'ok' : 'changed';
 }
 
@@ -205,7 +205,7 @@ export function resendWrites(
       ['HDEL', keys.ordering(target.task_id), field],
       ['ZREM', keys.dead, deadMember(target, eventAt)],
       ...moved,
-      outboxWrite(keys.outbox, entry),
+      ...outboxWrites(keys.outbox, entry),
     ],
   };
 }
@@ -234,7 +234,7 @@ export function messageWrites(
       ['ZREMRANGEBYLEX', keys.index('messages'), '-', `(${idFloor(message.at - 2 * MESSAGE_KEPT)}`],
       ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(target, message.at)],
       ['ZADD', keys.pendingDeliveries, message.at, pendingMember(target)],
-      outboxWrite(keys.outbox, entry),
+      ...outboxWrites(keys.outbox, entry),
     ],
   };
 }

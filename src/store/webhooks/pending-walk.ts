@@ -8,7 +8,7 @@ import type { DeliveryStop } from '../../state/webhooks/replay.ts';
 import { type Change, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { nullIfUnreadable } from '../redis/unreadable.ts';
 import { loadEvent } from '../tasks/tasks.ts';
 import { packDelivery } from './delivery-record.ts';
@@ -182,7 +182,7 @@ function releaseOne(db: Db, { replay_id }: DeliveryStop, { target, score }: Wait
     writes: [
       ['ZADD', keys.pendingDeliveries, db.clock.now(), member],
       ['HDEL', keys.ordering(target.task_id), `w${fieldOf(target)}`],
-      outboxWrite(keys.outbox, entry),
+      ...outboxWrites(keys.outbox, entry),
     ],
   };
 }

@@ -7,7 +7,7 @@ import { type AnyReplay, isStop, type LetterFilter, type Replay } from '../../st
 import { type Change, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { loadRecord, loadRecords } from '../redis/records.ts';
 import { oldRuns, type RunKeys, runEnded, runStarted, runStepped } from '../redis/run-records.ts';
 import { fetched, required } from '../redis/unreadable.ts';
@@ -132,7 +132,7 @@ export function startWrites(db: Db, replay: AnyReplay, old: readonly string[]): 
   const oldOnes = old.map((id) => ({ id, record: keys.replay(id) }));
   return merge(runStarted(runKeys(db, replay), replay, oldOnes), {
     guards: [{ kind: 'field', key: keys.replaying, field: receiver, value: null }],
-    writes: [['HSET', keys.replaying, receiver, replay_id], outboxWrite(keys.outbox, entry)],
+    writes: [['HSET', keys.replaying, receiver, replay_id], ...outboxWrites(keys.outbox, entry)],
   });
 }
 

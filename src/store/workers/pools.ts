@@ -8,7 +8,7 @@ import { type Change, commit, EMPTY_CHANGE, type Guard } from '../redis/commit.t
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 
 const SHAPE: Shape<Pool> = {
@@ -78,7 +78,7 @@ export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Cha
         ['DEL', key],
         ['ZREM', keys.index('pools'), member],
         ['ZADD', keys.removedPools, entry.at, removedPoolMember(org_id, pool_id)],
-        outboxWrite(keys.outbox, entry),
+        ...outboxWrites(keys.outbox, entry),
       ],
     };
   }
@@ -118,7 +118,7 @@ export async function releaseRemovedPool(
     guards: [{ kind: 'score', key: removedPools, member, score: removedAt }],
     writes: [
       ['ZREM', removedPools, member],
-      ['PUBLISH', changes, `pool ${poolId}`],
+      ['SPUBLISH', changes, `pool ${poolId}`],
     ],
   });
 }

@@ -11,7 +11,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
-import { outboxWrite } from '../redis/outbox.ts';
+import { outboxWrites } from '../redis/outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 
 const SHAPE: Shape<Worker> = {
@@ -107,7 +107,7 @@ export function workerWrites(db: Db, before: Worker | null, after: Worker | null
       orphaned_tasks: after === null ? worker.reservations : [],
       ...(isEligibilityReduced(before, after) && { eligibility_reduced: true }),
     };
-    writes.push(outboxWrite(keys.outbox, entry));
+    writes.push(...outboxWrites(keys.outbox, entry));
   }
   writes.push(workerNotification(db, worker.org_id, worker.worker_id));
   const guards: Guard[] =
@@ -135,7 +135,7 @@ export function asLoaded(
 
 /** The write that notifies subscribers of a change of the worker. */
 export function workerNotification(db: Db, orgId: string, workerId: string): Write {
-  return ['PUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
+  return ['SPUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
 }
 
 /** Removes an orphaned reservation: the task has been taken back from the removed worker. */

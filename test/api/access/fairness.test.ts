@@ -10,7 +10,7 @@ import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
 import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
-import { connectNear, type Db, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectNear, connectSubscriber, type Db, whenReady } from '../../../src/store/redis/connection.ts';
 import { MAX_EXAMINED, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
@@ -171,7 +171,7 @@ describe('a page of a list', () => {
 describe('streams that catch up with the feed', () => {
   it('share one read', async () => {
     const watched = await counted();
-    const subscriber = connectNear('', testTopology(), 'patient', () => undefined);
+    const subscriber = connectSubscriber(testTopology(), 'patient', () => undefined);
     const org = freshOrg(db);
     await Promise.all(Array.from({ length: 150 }, () => addTask(db, org)));
     const tails = new FeedTails(watched.db, new Changes(subscriber, db.prefix));

@@ -174,7 +174,7 @@ describe('at once in the process that revokes', () => {
               () => own.client.delete(`/v1/workers/${person.worker_id}`),
             ];
       const { changes } = orgKeysOf(api.prefix, own.org_id);
-      const listeners = async () => (await api.redis.pubsub('NUMSUB', changes))[1];
+      const listeners = async () => (await api.redis.pubsub('SHARDNUMSUB', changes))[1];
       await expect.poll(listeners, { interval: 20 }).toBe(1);
       const [answer, ms] = await outlives(waiting, shutOut);
       expect(answer.outcome).toBe('401 invalid_credential');

@@ -3,9 +3,16 @@ import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { preflight } from '../../../src/runtime/preflight.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
-import { connect, connectNear, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
+import {
+  connect,
+  connectNear,
+  connectSubscriber,
+  isUnavailable,
+  whenReady,
+} from '../../../src/store/redis/connection.ts';
 import { confirmByReplicas, UnconfirmedError } from '../../../src/store/redis/durability.ts';
 import { PARTITIONS, partitionKeys, replicatedKey } from '../../../src/store/redis/keys.ts';
+import { countInPartitions } from '../../../src/store/redis/partition-counts.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { serverOf, serversOf, slotOf } from '../../../src/store/redis/servers.ts';
 import { readTopology, type Topology } from '../../../src/store/redis/topology.ts';
@@ -63,12 +70,19 @@ describe('a cluster', () => {
     expect(sizes).toHaveLength(3);
     expect(sizes.every((size) => size > 0)).toBe(true);
     expect(await writeProbe({ redis, prefix: 't' })()).toBeNull();
+    const { outbox } = partitionKeys('t', PARTITIONS[3] ?? '');
+    await redis.xadd(outbox, '*', 'd', '1');
+    const lengths = await countInPartitions({ redis, prefix: 't' }, PARTITIONS, (keys) => [
+      ['XLEN', keys.outbox],
+      ['EXISTS', keys.outbox],
+    ]);
+    expect(lengths).toEqual(PARTITIONS.map((_, index) => (index === 3 ? 2 : 0)));
   });
 
   test('takes over: both kinds, a blocked connection and a subscription go on', async () => {
     const [request, patient] = [await connected('request'), await connected('patient')];
     const blocking = connectNear(KEY, topology, 'patient', () => undefined);
-    const subscriber = connectNear(KEY, topology, 'request', () => undefined);
+    const subscriber = connectSubscriber(topology, 'request', () => undefined);
     const duplicate = blocking.duplicate();
     duplicate.on('error', () => undefined);
     onTestFinished(() => {
@@ -76,9 +90,9 @@ describe('a cluster', () => {
     });
     await Promise.all([blocking, subscriber, duplicate].map(whenReady));
     const popped = duplicate.blpop(`${KEY}:list`, 20);
-    await subscriber.subscribe('channel');
+    await subscriber.ssubscribe(KEY);
     const heard: string[] = [];
-    subscriber.on('message', (_, text) => heard.push(text));
+    subscriber.on('smessage', (_, text) => heard.push(text));
     const master = await cluster.masterOf(SLOT);
     await master.kill();
     onTestFinished(() => master.start());
@@ -92,7 +106,7 @@ describe('a cluster', () => {
     expect(await blocking.set(KEY, '4')).toBe('OK');
     await expect
       .poll(async () => {
-        await request.publish('channel', 'hello');
+        await request.spublish(KEY, 'hello');
         return heard.length;
       }, SOON)
       .toBeGreaterThan(0);
@@ -103,6 +117,12 @@ describe('a cluster', () => {
     const near = connectNear(KEY, topology, 'patient', () => undefined);
     onTestFinished(() => near.disconnect());
     await whenReady(near);
+    const subscriber = connectSubscriber(topology, 'request', () => undefined);
+    onTestFinished(() => subscriber.disconnect());
+    await whenReady(subscriber);
+    await subscriber.ssubscribe(KEY);
+    const heard: string[] = [];
+    subscriber.on('smessage', (_, text) => heard.push(text));
     const counters = Array.from({ length: 100 }, (_, index) => `${KEY}:${index}`);
     const writes = counters.map((key) => ['INCR', key] as const);
     expect(await commit(redis, { guards: [], writes })).toBe(true);
@@ -128,6 +148,13 @@ describe('a cluster', () => {
     expect(new Set(await redis.mget(counters))).toEqual(new Set([String(done)]));
     expect(await near.get(`${KEY}:0`)).toBe(String(done));
     expect(near.stream.remotePort).toBe(to.port);
+    heard.length = 0;
+    await expect
+      .poll(async () => {
+        await redis.spublish(KEY, 'hello');
+        return heard.length;
+      }, SOON)
+      .toBeGreaterThan(0);
   });
 
   test('confirms a commit by the replicas of the node that has it, and by no other', async () => {

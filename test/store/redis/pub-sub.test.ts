@@ -3,7 +3,7 @@
 
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { connectNear, whenReady } from '../../../src/store/redis/connection.ts';
+import { connectSubscriber, whenReady } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { readTopology } from '../../../src/store/redis/topology.ts';
@@ -12,7 +12,7 @@ import { startOwnRedis } from '../../support/own-redis.ts';
 import { testTopology } from '../../support/redis.ts';
 
 const db = await openTestDb();
-const subscriber = connectNear('', testTopology(), 'request', () => undefined);
+const subscriber = connectSubscriber(testTopology(), 'request', () => undefined);
 await whenReady(subscriber);
 afterAll(() => subscriber.disconnect());
 const changes = new Changes(subscriber, db.prefix);
@@ -85,7 +85,7 @@ describe('a waiting request', () => {
     await addTask(db, org);
     await addTask(db, other);
     const { changes: channel } = orgKeysOf(db.prefix, org);
-    await db.redis.publish(channel, 'task mine');
+    await db.redis.spublish(channel, 'task mine');
     // The order of news is kept: with this one, all before it have come.
     await expect.poll(() => looks).toBe(2);
     end.abort();
@@ -104,7 +104,7 @@ describe('a waiting request', () => {
           looks += 1;
           if (looks > 1) return looks;
           // The change comes after the record was read and before the wait begins.
-          await db.redis.publish(channel, 'task x');
+          await db.redis.spublish(channel, 'task x');
           await subscriber.ping();
           return null;
         },
@@ -157,7 +157,7 @@ describe('a waiting request', () => {
   it('unsubscribes when it ends', async () => {
     const org = freshOrg(db);
     const { changes: channel } = orgKeysOf(db.prefix, org);
-    const listeners = async () => Number((await db.redis.pubsub('NUMSUB', channel))[1]);
+    const listeners = async () => Number((await db.redis.pubsub('SHARDNUMSUB', channel))[1]);
     const ends = [new AbortController(), new AbortController()];
     const waiting = ends.map((end) =>
       changes.waitFor(
@@ -186,7 +186,7 @@ describe('when Redis dies', () => {
 
   it('finds changes by polling when notifications were lost', async () => {
     const own = await startOwnRedis();
-    const listening = connectNear('', readTopology(own.url), 'request', () => undefined);
+    const listening = connectSubscriber(readTopology(own.url), 'request', () => undefined);
     const writing = new Redis(own.url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
     writing.on('error', () => undefined);
     ends.push(
@@ -220,7 +220,7 @@ describe('when Redis dies', () => {
 
   it('fails new requests at once, and serves them again afterwards', async () => {
     const own = await startOwnRedis();
-    const listening = connectNear('', readTopology(own.url), 'request', () => undefined);
+    const listening = connectSubscriber(readTopology(own.url), 'request', () => undefined);
     ends.push(
       () => listening.disconnect(),
       () => own.stop(),

@@ -1,0 +1,73 @@
+// Counts something in many partitions with one command for each server, so that looking for work costs little where there is
+// none. The script reads keys of several slots, which all are on the server that runs it.
+
+import { Cluster, type Redis } from 'ioredis';
+import type { Db } from './connection.ts';
+import { type PartitionKeys, partitionKeys } from './keys.ts';
+import { defineScript } from './scripts.ts';
+import { byServer } from './servers.ts';
+
+/** A command that replies with a number, and whose keys are of one partition. */
+export type CountCommand = readonly [command: string, ...args: (string | number)[]];
+
+/** Stands for the partition in the words of a command. */
+const ANY = '*';
+
+// ARGV: the number of commands; for each the number of its words, and the words; then the partitions. Returns for each partition
+// the sum of the replies, or -1 when one of them is an error: a key of another type, or of a slot that another server has.
+const COUNT = `#!lua flags=no-writes,allow-cross-slot-keys
+local commands, at = {}, 2
+for n = 1, tonumber(ARGV[1]) do
+  local words = {unpack(ARGV, at + 1, at + tonumber(ARGV[at]))}
+  commands[n], at = words, at + 1 + #words
+end
+local sums = {}
+for index = at, #ARGV do
+  local sum = 0
+  for _, words in ipairs(commands) do
+    local command = {}
+    for n, word in ipairs(words) do command[n] = string.gsub(word, '{%*}', '{' .. ARGV[index] .. '}') end
+    local count = redis.pcall(unpack(command))
+    sum = (sum < 0 or type(count) ~= 'number') and -1 or sum + count
+  end
+  sums[#sums + 1] = sum
+end
+return sums
+`;
+
+const runCount = defineScript<number[]>(COUNT);
+
+/**
+ * Sums up the replies of some commands in each partition.
+ * @returns in the order of `partitions`; null where a command failed, or the server does not answer.
+ * @throws the client's error in an outage, unless Redis is a cluster
+ */
+export async function countInPartitions(
+  { redis, prefix }: Pick<Db, 'redis' | 'prefix'>,
+  partitions: readonly string[],
+  commandsOf: (keys: PartitionKeys) => readonly CountCommand[],
+): Promise<(number | null)[]> {
+  const commands = commandsOf(partitionKeys(prefix, ANY));
+  const words = [commands.length, ...commands.flatMap((one) => [one.length, ...one])];
+  const count = (on: Redis, all: readonly string[]) => runCount(on, [], [...words, ...all]);
+  const counts = new Map<string, number>();
+  const groups = byServer(redis, partitions, (one) => partitionKeys(prefix, one).outbox);
+  await Promise.all(
+    [...groups].map(async ([server, all]) => {
+      // Commands on a node of a cluster do not wait until it is back.
+      const sums = await (redis instanceof Cluster ? count(server, all).catch(() => []) : count(server, all));
+      for (const [index, sum] of sums.entries()) if (sum >= 0) counts.set(all[index] ?? '', sum);
+    }),
+  );
+  return partitions.map((one) => counts.get(one) ?? null);
+}
+
+/** The partitions where one of the commands replies with more than 0, and those where that is not known. */
+export async function partitionsWith(
+  db: Pick<Db, 'redis' | 'prefix'>,
+  partitions: readonly string[],
+  commandsOf: (keys: PartitionKeys) => readonly CountCommand[],
+): Promise<string[]> {
+  const counts = await countInPartitions(db, partitions, commandsOf);
+  return partitions.filter((_, index) => counts[index] !== 0);
+}
