@@ -238,7 +238,8 @@ describe.each(WAYS)('%s', (_name, way) => {
 
   test('waiting requests are answered, and waits that outlast the outage get the change', async () => {
     const { task } = await createTaskIn(api, org, 'queued');
-    const channels = async () => (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
+    const channels = async () =>
+      (await api.redis.pubsub('SHARDCHANNELS', `${api.prefix}:*:changes`)) as string[];
     const there = `/v1/tasks/${task.task_id}`;
     const path = `${there}?wait=60`;
     // Notifications use another connection, which may recover a moment later.

@@ -18,7 +18,7 @@ const { api, org, client } = await startApiOfFile({ processors: true });
 
 /** The number of this API's waiting requests, counted by its subscriptions in Redis. */
 async function listening(): Promise<number> {
-  const channels = (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
+  const channels = (await api.redis.pubsub('SHARDCHANNELS', `${api.prefix}:*:changes`)) as string[];
   return channels.length;
 }
 
