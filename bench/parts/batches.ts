@@ -1,6 +1,6 @@
 // Tasks created 500 at a time, against tasks created one at a time.
 
-import { inTurns, requests } from '../measures.ts';
+import { inTurns, requests, warmUp } from '../measures.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
@@ -12,6 +12,8 @@ export async function measureBatches(stage: BenchEnvironment, { scale, rounds }:
   const { api_key } = await createOrg(api, 0, 1);
   const body = exampleTaskBody(null);
   const tasks = Array.from({ length: BATCH }, () => body);
+  const load = { url: `${url}/v1/tasks`, credential: api_key, body, connections: 32 };
+  await warmUp(load, scale);
   const count = Math.max(2, Math.round(BATCHES * scale));
   const measured = await inRounds(
     rounds,
@@ -22,7 +24,6 @@ export async function measureBatches(stage: BenchEnvironment, { scale, rounds }:
         return (count * BATCH * 1000) / (performance.now() - start);
       },
       single: async () => {
-        const load = { url: `${url}/v1/tasks`, credential: api_key, body, connections: 32 };
         return (await requests({ ...load, seconds: Math.max(1, 2 * scale) })).per_second;
       },
     },

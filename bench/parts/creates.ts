@@ -1,7 +1,7 @@
 // Creates: the rate, and the latency at 70 % of the highest rate. The baseline sends the same body through Koa and Ajv and
 // writes the same records in one EVALSHA.
 
-import { emptied, type Load, requests } from '../measures.ts';
+import { emptied, type Load, requests, warmUp } from '../measures.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
@@ -13,16 +13,15 @@ export async function measureCreates(stage: BenchEnvironment, { scale, rounds }:
   const { web, url, api } = await startApi(stage);
   const bare = await stage.start('bench/bare-web.js');
   const targets = { ours: `${url}/v1/tasks`, same: `${bare.ready.url}/same` };
-  // Each on an empty Redis and after a warm-up: V8 has no optimised code in a new process, and drops it in an idle one.
-  const measure = (name: keyof typeof targets, rate?: number) => async () => {
+  const prepare = async (name: keyof typeof targets): Promise<Load> => {
     await emptied(stage.redis);
     const credential = name === 'ours' ? (await createOrg(api, 0, 1)).api_key : '';
-    const load: Load = {
-      url: targets[name],
-      credential,
-      body: exampleTaskBody(null),
-      connections: CONNECTIONS,
-    };
+    return { url: targets[name], credential, body: exampleTaskBody(null), connections: CONNECTIONS };
+  };
+  for (const name of ['ours', 'same'] as const) await warmUp(await prepare(name), scale);
+  // Each on an empty Redis and after some more requests: V8 drops the optimised code of an idle process.
+  const measure = (name: keyof typeof targets, rate?: number) => async () => {
+    const load = await prepare(name);
     await requests({ ...load, seconds: seconds / 2 });
     return await requests({ ...load, seconds, rate });
   };

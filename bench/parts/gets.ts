@@ -1,6 +1,6 @@
 // Reads of one task. The baseline is Koa with a router and one HMGET of a record of the same size.
 
-import { requests } from '../measures.ts';
+import { type Load, requests, warmUp } from '../measures.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
@@ -16,13 +16,15 @@ export async function measureGets(stage: BenchEnvironment, { scale, rounds }: Si
     ours: `${url}/v1/tasks/${task.task_id}`,
     bare: `${bare.ready.url}/tasks/${task.task_id}`,
   };
+  const load = (name: keyof typeof targets): Load => ({
+    url: targets[name],
+    credential: api_key,
+    connections: CONNECTIONS,
+  });
   const get = (name: keyof typeof targets) => () =>
-    requests({
-      url: targets[name],
-      credential: api_key,
-      connections: CONNECTIONS,
-      seconds: Math.max(1, 2 * scale),
-    });
+    requests({ ...load(name), seconds: Math.max(1, 2 * scale) });
+  await warmUp(load('ours'), scale);
+  await warmUp(load('bare'), scale);
   const measured = await inRounds(rounds, { ours: get('ours'), bare: get('bare') }, true);
   await Promise.all([bare.stop(), web.stop(), api.close()]);
   const of = (name: keyof typeof targets, field: 'per_second' | 'p99_ms') =>
