@@ -79,19 +79,14 @@ export class Usage {
    */
   async openTasks(tenantId: string, tasks: number, copies: number): Promise<Change> {
     const limits = await this.#limitsOf(tenantId);
-    await this.#requireTaskBytes(tenantId, tasks, limits.task_bytes);
+    const known = (await this.#taskCounts.add(tenantId, tasks)) - tasks;
+    requireTaskBytes(known * (await this.#taskBytes.add(tenantId, 0)), limits.task_bytes);
     const limit = limits.open_tasks;
     if (copies === 0) return this.#openTasks(tenantId, tasks, limit);
     const used = await countOpenCopies(this.#db, tenantId);
     if (used + copies > limit) throw quotaExceeded('open_tasks', 'The org', 'open copies', used, limit);
     const guard = openCopiesGuard(this.#db, tenantId, limit - copies + 1);
     return merge(await this.#openTasks(tenantId, tasks, limit), { guards: [guard], writes: [] });
-  }
-
-  async #requireTaskBytes(tenantId: string, tasks: number, limit: number): Promise<void> {
-    const count = await this.#taskCounts.add(tenantId, tasks);
-    const used = Math.round((count - tasks) * (await this.#taskBytes.add(tenantId, 0)));
-    if (used >= limit) throw quotaExceeded('task_bytes', 'The org', quotaLabel('task_bytes'), used, limit);
   }
 
   async #openTasks(tenantId: string, tasks: number, limit: number): Promise<Change> {
@@ -142,6 +137,12 @@ export class Usage {
   }
 }
 
+/** @param bytes estimate of what the org's tasks take. @throws ApiError 422 */
+function requireTaskBytes(bytes: number, limit: number): void {
+  const used = Math.round(bytes);
+  if (used >= limit) throw quotaExceeded('task_bytes', 'The org', quotaLabel('task_bytes'), used, limit);
+}
+
 const CACHE_MS = 1000;
 /** The mean size of a tenant's tasks is measured once in this time, ms. */
 const SAMPLE_MS = 10_000;
@@ -149,31 +150,44 @@ const SAMPLE_MS = 10_000;
 const CLOCK_STEP = 20;
 const MAX_CACHED = 10_000;
 
+interface CachedCount {
+  /** The count, or the promise of it. */
+  counted: number | Promise<number>;
+  /** What this process has added since. */
+  added: number;
+}
+
 /** Cached counts by tenant: at most a second old (or another time), plus what this process has added since. */
 class CachedCounts {
   readonly #count: (tenantId: string) => Promise<number>;
-  readonly #cache: LRUCache<string, { counted: Promise<number>; added: number }>;
+  readonly #cache: LRUCache<string, CachedCount>;
 
   constructor(count: (tenantId: string) => Promise<number>, ttl = CACHE_MS) {
     this.#count = count;
     this.#cache = new LRUCache({ max: MAX_CACHED, ttl, ttlResolution: CLOCK_STEP });
   }
 
-  /** Adds to a tenant's count. @returns the new count. @throws errors of Redis */
-  async add(tenantId: string, more: number): Promise<number> {
-    let cached = this.#cache.get(tenantId);
-    if (cached === undefined) {
-      cached = { counted: this.#count(tenantId), added: 0 };
-      this.#cache.set(tenantId, cached);
-    }
+  /** Adds to a tenant's count. @returns the new count; not a promise if it is cached. @throws errors of Redis */
+  add(tenantId: string, more: number): number | Promise<number> {
+    const cached = this.#cache.get(tenantId) ?? this.#start(tenantId);
     cached.added += more;
-    const { added } = cached;
-    try {
-      return (await cached.counted) + added;
-    } catch (error) {
-      if (this.#cache.peek(tenantId) === cached) this.#cache.delete(tenantId);
-      throw error;
-    }
+    const { counted, added } = cached;
+    return typeof counted === 'number' ? counted + added : counted.then((count) => count + added);
+  }
+
+  #start(tenantId: string): CachedCount {
+    const counting = this.#count(tenantId);
+    const cached: CachedCount = { counted: counting, added: 0 };
+    this.#cache.set(tenantId, cached);
+    counting.then(
+      (count) => {
+        cached.counted = count;
+      },
+      () => {
+        if (this.#cache.peek(tenantId) === cached) this.#cache.delete(tenantId);
+      },
+    );
+    return cached;
   }
 
   /** Adds to a tenant's count if it is cached. */

@@ -60,8 +60,11 @@ export function readForm(form: unknown, newest: number): Exclude<Read<never>, { 
 /** Reads a value of this shape. */
 export function readShape<T>(value: unknown, shape: Shape<T>): Read<T> {
   if (!isObject(value)) return broken('not an object');
-  for (const [name, type] of Object.entries<FieldType | undefined>(shape))
+  const types: Readonly<Record<string, FieldType | undefined>> = shape;
+  for (const name in types) {
+    const type = types[name];
     if (type !== undefined && !CHECKS[type](value[name])) return broken(`${name} is not a ${type}`);
+  }
   return { kind: 'known', value: value as T };
 }
 
