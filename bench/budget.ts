@@ -7,11 +7,15 @@ import type { Cost } from './measures.ts';
 const BUDGET_ROWS = ['create', 'life', 'life_with_webhooks'] as const;
 const FIELDS = ['commands', 'round_trips', 'bytes_in', 'bytes_out'] as const;
 
-export type Budget = Record<(typeof BUDGET_ROWS)[number], Cost>;
+/** What is stored, in bytes of Redis. */
+const STORED_ROWS = ['finished_task', 'pending_timer'] as const;
+
+export type Budget = Record<(typeof BUDGET_ROWS)[number], Cost> &
+  Record<(typeof STORED_ROWS)[number], { stored_bytes: number }>;
 
 export interface BudgetLine {
-  row: (typeof BUDGET_ROWS)[number];
-  field: keyof Cost;
+  row: (typeof BUDGET_ROWS)[number] | (typeof STORED_ROWS)[number];
+  field: keyof Cost | 'stored_bytes';
   measured: number;
   budget: number;
   verdict: 'exceeded' | 'met' | 'could be lowered';
@@ -25,7 +29,11 @@ const OF_BYTES = 0.01;
  */
 const OF_PARALLEL_JOBS = { commands: 0.03, round_trips: 0.25 };
 
-function tolerance(row: BudgetLine['row'], field: keyof Cost): number {
+/** Share by which stored bytes may differ, by the steps in which Redis allocates and by the random levels of sorted sets. */
+const OF_STORED = 0.02;
+
+function tolerance(row: BudgetLine['row'], field: BudgetLine['field']): number {
+  if (field === 'stored_bytes') return OF_STORED;
   if (field === 'bytes_in' || field === 'bytes_out') return OF_BYTES;
   return row === 'life_with_webhooks' ? OF_PARALLEL_JOBS[field] : 0;
 }
@@ -34,7 +42,10 @@ function tolerance(row: BudgetLine['row'], field: keyof Cost): number {
  * What a task costs that nothing else interferes with: the lower quartile of each step. Periodic work that runs meanwhile
  * adds to some of the measured lives, and jobs that happen to be fetched together are cheaper in a few.
  */
-export function usualCosts(lives: { without: readonly Life[]; hooked: readonly Life[] }): Budget {
+export function usualCosts(lives: {
+  without: readonly Life[];
+  hooked: readonly Life[];
+}): Pick<Budget, (typeof BUDGET_ROWS)[number]> {
   const usual = (all: readonly Life[]) => stepCosts(all, lowerQuartile);
   const without = usual(lives.without);
   const create = without.get('create');
@@ -57,12 +68,17 @@ function costOf({ commands, round_trips, bytes_in, bytes_out }: Cost): Cost {
 
 /** Compares each figure with its budget. */
 export function compareWithBudget(measured: Budget, budget: Budget): BudgetLine[] {
-  return BUDGET_ROWS.flatMap((row) =>
-    FIELDS.map((field): BudgetLine => {
-      const [is, may] = [measured[row][field], budget[row][field]];
-      const room = may * tolerance(row, field);
-      const verdict = is > may + room ? 'exceeded' : is < may - room ? 'could be lowered' : 'met';
-      return { row, field, measured: is, budget: may, verdict };
-    }),
-  );
+  const line = (row: BudgetLine['row'], field: BudgetLine['field'], is: number, may: number): BudgetLine => {
+    const room = may * tolerance(row, field);
+    const verdict = is > may + room ? 'exceeded' : is < may - room ? 'could be lowered' : 'met';
+    return { row, field, measured: is, budget: may, verdict };
+  };
+  return [
+    ...BUDGET_ROWS.flatMap((row) =>
+      FIELDS.map((field) => line(row, field, measured[row][field], budget[row][field])),
+    ),
+    ...STORED_ROWS.map((row) =>
+      line(row, 'stored_bytes', measured[row].stored_bytes, budget[row].stored_bytes),
+    ),
+  ];
 }

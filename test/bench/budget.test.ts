@@ -4,10 +4,14 @@ import { type Budget, compareWithBudget, usualCosts } from '../../bench/budget.t
 import type { Life, StepCost } from '../../bench/life-steps.ts';
 
 const cost = { commands: 100, round_trips: 10, bytes_in: 10_000, bytes_out: 10_000 };
-const budget: Budget = { create: cost, life: cost, life_with_webhooks: cost };
+const stored = { stored_bytes: 3000 };
+const budget: Budget = {
+  ...{ create: cost, life: cost, life_with_webhooks: cost },
+  ...{ finished_task: stored, pending_timer: stored },
+};
 
-function verdict(row: keyof Budget, change: Partial<typeof cost>): string[] {
-  const lines = compareWithBudget({ ...budget, [row]: { ...cost, ...change } }, budget);
+function verdict(row: keyof Budget, change: Partial<typeof cost & typeof stored>): string[] {
+  const lines = compareWithBudget({ ...budget, [row]: { ...budget[row], ...change } }, budget);
   return lines.filter((line) => line.verdict !== 'met').map((line) => `${line.field} ${line.verdict}`);
 }
 
@@ -28,6 +32,12 @@ describe('compareWithBudget', () => {
   it('allows bytes to differ by a hundredth', () => {
     expect(verdict('life', { bytes_in: 10_100, bytes_out: 9900 })).toEqual([]);
     expect(verdict('life', { bytes_in: 10_101 })).toEqual(['bytes_in exceeded']);
+  });
+
+  it('allows stored bytes to differ by two hundredths', () => {
+    expect(verdict('finished_task', { stored_bytes: 3060 })).toEqual([]);
+    expect(verdict('finished_task', { stored_bytes: 3061 })).toEqual(['stored_bytes exceeded']);
+    expect(verdict('pending_timer', { stored_bytes: 2939 })).toEqual(['stored_bytes could be lowered']);
   });
 
   it('finds more than a few needless commands of a life with webhooks', () => {
