@@ -1,6 +1,6 @@
 // The org's feed: all events in the order of the commits, for integrators that poll or stream instead of receiving
-// webhooks. The stream holds references; the events are in the history of their task. Stream fields: `task` id,
-// `sequence` of the first event, `events` types, `pool`; or `org_event`, the JSON of an event of the org itself.
+// webhooks. The stream holds references; the events are in the history of their task. Stream fields: `r`, the reference, and
+// `pool`; or `org_event`, the JSON of an event of the org itself. `feed-reference.ts` has the forms.
 
 import type { HistoryEntry, TaskEvent } from '../../state/tasks/event.ts';
 import type { EventType } from '../../state/tasks/lifecycle.ts';
@@ -10,6 +10,7 @@ import type { Db } from '../redis/connection.ts';
 import { DUE_LUA, dueArguments, NotDueError } from '../redis/due.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScript } from '../redis/scripts.ts';
+import { readReference, referenceFields } from './feed-reference.ts';
 
 /** How long events stay in the feed, ms. */
 export const FEED_KEPT = 30 * 24 * 3600 * 1000;
@@ -53,9 +54,9 @@ export function feedWrite(
   pool: string | null,
   events: readonly TaskEvent[],
 ): Write {
-  const types = events.map((event) => event.type.slice('task.'.length)).join();
-  const sequence = events[0]?.sequence ?? 0;
-  return ['XADD', key, '*', 'task', taskId, 'sequence', sequence, 'events', types, 'pool', pool ?? ''];
+  const types = events.map((event) => event.type);
+  const reference = referenceFields(taskId, events[0]?.sequence ?? 0, types);
+  return ['XADD', key, '*', ...reference, 'pool', pool ?? ''];
 }
 
 /**
@@ -91,25 +92,21 @@ export async function readWholeFeed(
   const key = orgKeysOf(db.prefix, orgId).feed;
   const found = await db.redis.xrange(key, start, '+', 'COUNT', count + 1);
   const entries = found.flatMap(([entry, fields]): (FeedReference | FeedNote)[] => {
-    const [name, task_id = '', , first, , types = '', , pool] = fields;
-    const where = pool === undefined ? {} : { pool: pool === '' ? null : pool };
+    const [name, text = ''] = fields;
     if (name === 'org_event') {
-      const note = entry === seenEntry ? null : readOrgEvent(db, `${key} ${entry}`, task_id);
+      const note = entry === seenEntry ? null : readOrgEvent(db, `${key} ${entry}`, text);
       return note === null ? [] : [{ position: `${entry}/0`, note }];
     }
-    if (!Number.isInteger(Number(first))) {
-      db.onUnreadable?.({ key: `${key} ${entry}`, kind: 'broken', reason: 'its sequence is not a number' });
+    const read = readReference(fields);
+    if (read === null) {
+      db.onUnreadable?.({ key: `${key} ${entry}`, kind: 'broken', reason: 'not a reference to events' });
       return [];
     }
-    const all = types.split(',').map((type, index) => {
-      const sequence = Number(first) + index;
-      return {
-        position: `${entry}/${sequence}`,
-        task_id,
-        sequence,
-        type: `task.${type}` as EventType,
-        ...where,
-      };
+    const { task_id, first, types, pool } = read;
+    const all = types.map((type, index) => {
+      const sequence = first + index;
+      const where = pool === undefined ? {} : { pool };
+      return { position: `${entry}/${sequence}`, task_id, sequence, type, ...where };
     });
     return entry === seenEntry ? all.filter((one) => one.sequence > Number(seen)) : all;
   });
@@ -131,9 +128,9 @@ function readOrgEvent(db: Db, key: string, text: string): OrgEvent | null {
 export async function lastPosition(db: Db, orgId: string): Promise<string> {
   const [last] = await db.redis.xrevrange(orgKeysOf(db.prefix, orgId).feed, '+', '-', 'COUNT', 1);
   if (last === undefined) return '0-0/0';
-  const [entry, [name, , , first, , types = '']] = last;
-  if (name === 'org_event') return `${entry}/0`;
-  return `${entry}/${Number(first) + types.split(',').length - 1}`;
+  const [entry, fields] = last;
+  const read = readReference(fields);
+  return `${entry}/${read === null ? 0 : read.first + read.types.length - 1}`;
 }
 
 /** An event of the feed: the history entry with the id of its task. */
@@ -177,11 +174,11 @@ export async function findInFeed(
       let start = String(from);
       for (let count = FIRST_CHUNK; missing.has(sequence); count = Math.min(2 * count, LAST_CHUNK)) {
         const chunk = await db.redis.xrange(feed, start, to, 'COUNT', count);
-        for (const [entry, [, task_id, , first, , types = '']] of chunk) {
-          if (task_id !== taskId) continue;
+        for (const [entry, fields] of chunk) {
+          const read = readReference(fields);
+          if (read?.task_id !== taskId) continue;
           found.add(entry);
-          for (let index = 0; index < types.split(',').length; index += 1)
-            missing.delete(Number(first) + index);
+          for (const index of read.types.keys()) missing.delete(read.first + index);
         }
         if (chunk.length < count) break;
         start = `(${chunk.at(-1)?.[0]}`;
