@@ -9,8 +9,9 @@ import { FileStoreError } from '../store/evidence/files.ts';
 import { allTenants } from '../store/identity/orgs.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { partitionsWith } from '../store/redis/partition-counts.ts';
 import { fetched, forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
@@ -108,7 +109,10 @@ export class Archiver {
       }
       isOver ||= !(await step());
     };
-    for (const partition of PARTITIONS) {
+    const now = this.#db.clock.now();
+    for (const partition of await partitionsWith(this.#db, ({ segments }) => [
+      ['ZCOUNT', segments, 0, now],
+    ])) {
       if (isOver) break;
       const key = partitionKeys(this.#db.prefix, partition).segments;
       const read = () =>

@@ -9,8 +9,9 @@ import { checkJob } from '../queues/new-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { partitionsWith } from '../store/redis/partition-counts.ts';
 import { pagesByScore } from '../store/redis/score-pages.ts';
 import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
@@ -65,7 +66,8 @@ export class CheckScheduler {
     // When the clock has gone back, everything is read again.
     const from = until < this.#scheduledUntil ? 0 : this.#scheduledUntil;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).due;
-    await forEachIntact(this.#db, PARTITIONS, keyOf, (partition) =>
+    const indexed = await partitionsWith(this.#db, ({ due }) => [['ZCOUNT', due, from, until]]);
+    await forEachIntact(this.#db, indexed, keyOf, (partition) =>
       this.#scheduleIndexed(keyOf(partition), from, until),
     );
     this.#scheduledUntil = until;

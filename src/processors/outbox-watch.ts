@@ -117,13 +117,13 @@ export class OutboxWatch {
 
   async #count(): Promise<void> {
     const isCloser = performance.now() >= this.#lookCloserAt;
-    const found = await partitionsWith(this.#db, this.#partitions, ({ outbox, newerEntries }) =>
-      isCloser
-        ? [
-            ['XLEN', outbox],
-            ['XLEN', newerEntries],
-          ]
-        : [['XLEN', outbox]],
+    const found = await partitionsWith(
+      this.#db,
+      ({ outbox, newerEntries }) => [
+        ['XLEN', outbox],
+        ...(isCloser ? ([['XLEN', newerEntries]] as const) : []),
+      ],
+      this.#partitions,
     ).catch(() => this.#partitions); // The relays find out what is wrong.
     if (isCloser) this.#lookCloserAt = performance.now() + this.#lingersAfter;
     for (const key of this.#keysOf(found)) {

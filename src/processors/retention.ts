@@ -8,8 +8,9 @@ import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { duePurges, type Purged, postpone, purge } from '../store/maintenance/retention.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { partitionsWith } from '../store/redis/partition-counts.ts';
 import { concernsOneItem, forEachIntact, reportFailed } from '../store/redis/unreadable.ts';
 import { trimFeed } from '../store/tasks/feed.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
@@ -84,7 +85,8 @@ export class Retention {
     const sum: Purged = { tasks: 0, logs: 0 };
     let isOver = false;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).retain;
-    await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
+    const due = await partitionsWith(this.#db, ({ retain }) => [['ZCOUNT', retain, 0, this.#db.clock.now()]]);
+    await forEachIntact(this.#db, due, keyOf, async (partition) => {
       for (let batches = 0; batches < MAX_BATCHES && !isOver && !this.#task.isClosing; batches += 1) {
         const start = performance.now();
         const due = await this.#due(partition);

@@ -2,8 +2,9 @@
 // so this only keeps it short.
 
 import type { Db } from '../store/redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { partitionsWith } from '../store/redis/partition-counts.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
 import { aggregateSamples } from '../store/stats/sample-log.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
@@ -46,7 +47,8 @@ export class StatsTallier {
   async run(mayContinue: MayContinue = async () => true): Promise<void> {
     let isOver = false;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).statsLog;
-    await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
+    const logged = await partitionsWith(this.#db, ({ statsLog }) => [['LLEN', statsLog]]);
+    await forEachIntact(this.#db, logged, keyOf, async (partition) => {
       let added = 0;
       for (
         let aggregations = 0;

@@ -22,8 +22,9 @@ import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';
 import { isSuspended } from '../store/identity/suspension.ts';
 import type { Db } from '../store/redis/connection.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
+import { partitionsWith } from '../store/redis/partition-counts.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
@@ -49,6 +50,19 @@ const LOCK_MS = 30_000;
 const TWO_IDS = /^\S+ \S+$/;
 const THREE_IDS = /^\S+ \S+ \S+$/;
 const DELIVERY = /^\S+ \S+ \d+( \S+)?$/;
+/** The indexes that are swept, and the command that counts what they hold, or what of it is due. */
+const SWEPT = [
+  ['due', 'ZCOUNT'],
+  ['pendingDeliveries', 'ZCOUNT'],
+  ['pendingNotices', 'ZCOUNT'],
+  ['orphanedReservations', 'ZCOUNT'],
+  ['removedPools', 'ZCOUNT'],
+  ['replays', 'ZCOUNT'],
+  ['bulkActions', 'ZCOUNT'],
+  ['matchTurns', 'HLEN'],
+  ['backlogged', 'SCARD'],
+  ['orderReleased', 'ZCOUNT'],
+] as const;
 /** Shards whose locks and failed jobs a sweep looks at. */
 const SHARDS_A_ROUND = 4;
 /** Deliveries of each backlog that a sweep releases; the process that sends them releases the rest. */
@@ -100,7 +114,7 @@ export class Sweeper {
   }
 
   /**
-   * Sweeps once. @param mayContinue called after each partition, and after each page of members that needed repair.
+   * Sweeps once. @param mayContinue called after each partition with work, and after each page of members that needed repair.
    * @returns the number of jobs added.
    */
   async sweep(mayContinue: MayContinue = async () => true): Promise<number> {
@@ -113,10 +127,15 @@ export class Sweeper {
     await this.#reportingFailure('queue shards', () =>
       moveJobs({ db: this.#db, queues: this.#queues, log: this.#log }, mayContinue),
     );
-    for (const partition of PARTITIONS) {
+    for (const [partition, due] of await this.#partitionsWithWork(now - GRACE_MS)) {
       const keys = partitionKeys(this.#db.prefix, partition);
-      const walk = (key: string, pattern: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
-        this.#reportingFailure(key, async () => {
+      const walk = async (
+        key: string,
+        pattern: RegExp,
+        act: (member: string, score: number) => Promise<unknown>,
+      ) => {
+        if (!due.has(key)) return;
+        await this.#reportingFailure(key, async () => {
           const index = { partition, key, pattern };
           // Where the jobs of a whole page exist, those of later members do too, as a rule: a queue has not been lost, but is long.
           let addedBefore = this.jobsAdded;
@@ -128,6 +147,7 @@ export class Sweeper {
           const failed = await forEachOverdue(this.#db, this.#log, index, now - GRACE_MS, act, goOn);
           this.failed += failed;
         });
+      };
       await walk(keys.due, TWO_IDS, (member, score) =>
         this.#runOverdueChecks(keys.due, member, score, now, idSuffix),
       );
@@ -141,10 +161,12 @@ export class Sweeper {
       await walk(keys.removedPools, TWO_IDS, (member, at) => this.#releasePoolMembers(member, at, idSuffix));
       await walk(keys.replays, TWO_IDS, (member) => this.#continueReplay(member, idSuffix));
       await walk(keys.bulkActions, TWO_IDS, (member) => this.#continueBulkAction(member, idSuffix));
-      await this.#reportingFailure(keys.matchTurns, () =>
-        this.#continueTurns(keys.matchTurns, now, idSuffix),
-      );
-      await this.#reportingFailure(keys.backlogged, () => this.#releaseBacklogs(keys.backlogged, now));
+      if (due.has(keys.matchTurns))
+        await this.#reportingFailure(keys.matchTurns, () =>
+          this.#continueTurns(keys.matchTurns, now, idSuffix),
+        );
+      if (due.has(keys.backlogged))
+        await this.#reportingFailure(keys.backlogged, () => this.#releaseBacklogs(keys.backlogged, now));
       await walk(keys.orderReleased, TWO_IDS, (member, score) =>
         this.#releaseOrderedDeliveries(keys.orderReleased, member, score, now),
       );
@@ -165,6 +187,21 @@ export class Sweeper {
         );
       }
     return this.jobsAdded - before;
+  }
+
+  /** The partitions in which something is due, in their order, each with the keys of the indexes that say so. @param until ms */
+  async #partitionsWithWork(until: number): Promise<[partition: string, keys: Set<string>][]> {
+    const used = await partitionsWith(this.#db, (keys) => [['EXISTS', ...SWEPT.map(([name]) => keys[name])]]);
+    const work = new Map(used.map((partition) => [partition, new Set<string>()]));
+    await Promise.all(
+      SWEPT.map(async ([name, countWith]) => {
+        const range = countWith === 'ZCOUNT' ? [0, until] : [];
+        const due = await partitionsWith(this.#db, (keys) => [[countWith, keys[name], ...range]], used);
+        for (const partition of due)
+          work.get(partition)?.add(partitionKeys(this.#db.prefix, partition)[name]);
+      }),
+    );
+    return [...work].filter(([, keys]) => keys.size > 0);
   }
 
   /** Runs `act`; an error of its own is reported under `name`. */

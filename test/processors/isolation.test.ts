@@ -131,7 +131,7 @@ describe('a relay', () => {
     const relay = await runRelay(db, queues, { abandonedAfter: 200 });
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect(await waiting(queues)).toEqual([clockJob(task)]);
-    expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 1 });
+    expect(await countSetAside(db)).toEqual({ dead: 0, newer: 1 });
     const [[id = '', fields = []] = []] = await db.redis.xrange(newerEntries, '-', '+');
     expect(fields.slice(8)).toEqual(['d', JSON.stringify(newer)]);
     // After several reads it is still there under the same id.
@@ -151,7 +151,7 @@ describe('a relay', () => {
       ...['kind', 'outbox', 'name', 'n', 'reason', 'form 99', 'at', '1', 'd', known],
     );
     await expect.poll(() => waiting(queues), SOON).toContain('replay-r');
-    expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 0 });
+    expect(await countSetAside(db)).toEqual({ dead: 0, newer: 0 });
   });
 
   it('continues in all other partitions when the stream of one has the wrong type', async () => {

@@ -15,8 +15,9 @@ import { TaskCensus } from '../../store/metrics/task-census.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { ReplicaStatus } from '../../store/redis/durability.ts';
 import { readInfo } from '../../store/redis/info.ts';
-import { PARTITIONS, partitionKeys } from '../../store/redis/keys.ts';
+import { type PartitionKeys, partitionKeys } from '../../store/redis/keys.ts';
 import type { MemoryWatch } from '../../store/redis/memory-watch.ts';
+import { type CountCommand, partitionsWith, sumOfPartitions } from '../../store/redis/partition-counts.ts';
 import { serversOf } from '../../store/redis/servers.ts';
 import { PARKED } from '../../store/webhooks/delivery-target.ts';
 
@@ -32,9 +33,6 @@ export interface Shared {
   /** Of the software. */
   version: string;
 }
-
-/** The keys of a partition. */
-type Keys = ReturnType<typeof partitionKeys>;
 
 /** Adds the metrics of what all processes share. */
 export function addStateMetrics(
@@ -52,11 +50,9 @@ export function addStateMetrics(
         if (value !== null) this.set(value);
       },
     });
-  const ofPartitions = (read: (keys: Keys) => Promise<number>) =>
-    Promise.all(PARTITIONS.map((one) => read(partitionKeys(db.prefix, one))));
   /** The sum over all partitions. */
-  const sum = (name: string, help: string, read: (keys: Keys) => Promise<number>) =>
-    gauge(name, help, async () => (await ofPartitions(read)).reduce((total, one) => total + one, 0));
+  const sum = (name: string, help: string, commandOf: (keys: PartitionKeys) => CountCommand) =>
+    gauge(name, help, () => sumOfPartitions(db, commandOf));
 
   addTaskMetrics(registry, db, topOrgs);
   addReplicaMetrics(registry, db, replicas);
@@ -99,48 +95,52 @@ export function addStateMetrics(
     "1 while creates are refused because Redis' memory is above its high-water mark",
     () => (memory.isHigh ? 1 : 0),
   );
-  sum('biolayer_outbox_entries', 'Outbox entries that the relay has not turned into jobs yet', (keys) =>
-    db.redis.xlen(keys.outbox),
-  );
+  sum('biolayer_outbox_entries', 'Outbox entries that the relay has not turned into jobs yet', (keys) => [
+    'XLEN',
+    keys.outbox,
+  ]);
   gauge(
     'biolayer_outbox_oldest_age_seconds',
     'Age of the oldest outbox entry; 0 when there is none',
-    async () =>
-      Math.max(
-        ...(await ofPartitions(async (keys) =>
-          ageOfFirst(await db.redis.xrange(keys.outbox, '-', '+', 'COUNT', 1), db),
-        )),
-      ),
+    async () => {
+      const partitions = await partitionsWith(db, (keys) => [['XLEN', keys.outbox]]);
+      const ages = partitions.map(async (one) =>
+        ageOfFirst(await db.redis.xrange(partitionKeys(db.prefix, one).outbox, '-', '+', 'COUNT', 1), db),
+      );
+      return Math.max(0, ...(await Promise.all(ages)));
+    },
   );
-  sum('biolayer_deliveries_pending', 'Pending webhook deliveries', (keys) =>
-    db.redis.zcard(keys.pendingDeliveries),
-  );
-  sum('biolayer_deliveries_parked', 'Pending deliveries in the backlog of their receiver', (keys) =>
-    db.redis.zcount(keys.pendingDeliveries, PARKED, '+inf'),
-  );
-  sum('biolayer_receivers_backlogged', 'Receivers that have a backlog', (keys) =>
-    db.redis.scard(keys.backlogged),
-  );
-  sum('biolayer_notices_pending', 'Notices to workers that are not settled', (keys) =>
-    db.redis.zcard(keys.pendingNotices),
-  );
-  sum('biolayer_dead_letters', 'Webhook deliveries that were given up', (keys) => db.redis.zcard(keys.dead));
+  sum('biolayer_deliveries_pending', 'Pending webhook deliveries', (keys) => [
+    'ZCARD',
+    keys.pendingDeliveries,
+  ]);
+  sum('biolayer_deliveries_parked', 'Pending deliveries in the backlog of their receiver', (keys) => [
+    'ZCOUNT',
+    keys.pendingDeliveries,
+    PARKED,
+    '+inf',
+  ]);
+  sum('biolayer_receivers_backlogged', 'Receivers that have a backlog', (keys) => ['SCARD', keys.backlogged]);
+  sum('biolayer_notices_pending', 'Notices to workers that are not settled', (keys) => [
+    'ZCARD',
+    keys.pendingNotices,
+  ]);
+  sum('biolayer_dead_letters', 'Webhook deliveries that were given up', (keys) => ['ZCARD', keys.dead]);
   gauge(
     'biolayer_dead_entries',
     'Dead entries: outbox entries, index members and records that could not be processed',
-    async () => (await countSetAside(db.redis, db.prefix)).dead,
+    async () => (await countSetAside(db)).dead,
   );
   gauge(
     'biolayer_newer_entries',
     'Outbox entries of a newer format version that wait for a newer process',
-    async () => (await countSetAside(db.redis, db.prefix)).newer,
+    async () => (await countSetAside(db)).newer,
   );
-  sum('biolayer_replays_running', 'Running replays to webhook endpoints', (keys) =>
-    db.redis.zcard(keys.replays),
-  );
-  sum('biolayer_bulk_actions_running', 'Bulk actions that are pending or running', (keys) =>
-    db.redis.zcard(keys.bulkActions),
-  );
+  sum('biolayer_replays_running', 'Running replays to webhook endpoints', (keys) => ['ZCARD', keys.replays]);
+  sum('biolayer_bulk_actions_running', 'Bulk actions that are pending or running', (keys) => [
+    'ZCARD',
+    keys.bulkActions,
+  ]);
 }
 
 function addTaskMetrics(registry: Registry, db: Db, topOrgs: number): void {

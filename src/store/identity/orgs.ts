@@ -9,6 +9,7 @@ import type { Shape } from '../../state/text/forms.ts';
 import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from '../redis/keys.ts';
+import { partitionsWith } from '../redis/partition-counts.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 
@@ -140,8 +141,9 @@ export async function taskTypesWrites(db: Db, tenantId: string, now: number): Pr
 
 /** Ids of all orgs and open sandboxes. A partition whose list is damaged is left out and reported. */
 export async function allTenants(db: Db): Promise<string[]> {
+  const inhabited = await partitionsWith(db, ({ orgs }) => [['SCARD', orgs]]);
   const lists = await Promise.all(
-    PARTITIONS.map((partition) => {
+    inhabited.map((partition) => {
       const { orgs } = partitionKeys(db.prefix, partition);
       return nullIfUnreadable(db, () => fetched(orgs, db.redis.smembers(orgs)));
     }),

@@ -11,8 +11,8 @@
 import { shortened } from '../../state/text/text.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { partitionsWith, sumOfPartitions } from '../redis/partition-counts.ts';
 import { defineScript } from '../redis/scripts.ts';
-import type { RedisClient } from '../redis/servers.ts';
 
 /** Most dead entries of a partition, and most entries of a newer format version. */
 const MAX_DEAD = 10_000;
@@ -174,7 +174,8 @@ export async function listDead(
   count: number,
 ): Promise<DeadEntry[]> {
   const found: DeadEntry[] = [];
-  for (const partition of PARTITIONS) {
+  const partitions = await partitionsWith(db, ({ deadEntries }) => [['XLEN', deadEntries]]);
+  for (const partition of partitions) {
     if (after !== null && partition < after.partition) continue;
     if (found.length >= count) break;
     const from = partition === after?.partition ? `(${after.id}` : '-';
@@ -216,15 +217,11 @@ export async function discardDead(
 
 /** Number of dead entries, and of entries of a newer format version, in all partitions. */
 export async function countSetAside(
-  redis: RedisClient,
-  prefix: string,
+  db: Pick<Db, 'redis' | 'prefix'>,
 ): Promise<{ dead: number; newer: number }> {
-  const counts = await Promise.all(
-    PARTITIONS.map(async (partition) => {
-      const keys = partitionKeys(prefix, partition);
-      return Promise.all([redis.xlen(keys.deadEntries), redis.xlen(keys.newerEntries)]);
-    }),
-  );
-  const sum = (at: 0 | 1) => counts.reduce((total, one) => total + one[at], 0);
-  return { dead: sum(0), newer: sum(1) };
+  const [dead, newer] = await Promise.all([
+    sumOfPartitions(db, ({ deadEntries }) => ['XLEN', deadEntries]),
+    sumOfPartitions(db, ({ newerEntries: stream }) => ['XLEN', stream]),
+  ]);
+  return { dead, newer };
 }

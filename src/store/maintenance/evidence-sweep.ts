@@ -3,7 +3,8 @@
 import type { EvidenceFiles } from '../evidence/files.ts';
 import { removeOrphanedFile } from '../evidence/orphaned-files.ts';
 import type { Db } from '../redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { partitionKeys } from '../redis/keys.ts';
+import { partitionsWith } from '../redis/partition-counts.ts';
 import { forEachIntact } from '../redis/unreadable.ts';
 import { moveMemberToDead } from './dead-entries.ts';
 
@@ -24,7 +25,8 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = ORPHAN_A
   let removed = 0;
   const errors: unknown[] = [];
   const keyOf = (partition: string) => partitionKeys(db.prefix, partition).orphanedFiles;
-  await forEachIntact(db, PARTITIONS, keyOf, async (partition) => {
+  const orphaned = await partitionsWith(db, ({ orphanedFiles }) => [['ZCARD', orphanedFiles]]);
+  await forEachIntact(db, orphaned, keyOf, async (partition) => {
     const key = keyOf(partition);
     const until = db.clock.now() - age;
     for (let remaining = 0, more = true; more; ) {

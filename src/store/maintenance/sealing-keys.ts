@@ -4,7 +4,8 @@
 
 import { loadOrg, webhookSecretContext } from '../identity/orgs.ts';
 import type { Db } from '../redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { partitionKeys } from '../redis/keys.ts';
+import { partitionsWith } from '../redis/partition-counts.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { nullIfUnreadable } from '../redis/unreadable.ts';
 
@@ -55,8 +56,9 @@ export async function retireSealingKeys(db: Db, sealer: Sealer): Promise<void> {
 }
 
 async function sampleSecrets(db: Db): Promise<{ sealed: string; context: string }[]> {
+  const inhabited = await partitionsWith(db, ({ orgs }) => [['SCARD', orgs]]);
   const orgs = await Promise.all(
-    PARTITIONS.map(async (partition) => {
+    inhabited.map(async (partition) => {
       const orgId = await db.redis.srandmember(partitionKeys(db.prefix, partition).orgs);
       // A damaged record keeps no process from starting.
       return orgId === null ? null : nullIfUnreadable(db, () => loadOrg(db, orgId));

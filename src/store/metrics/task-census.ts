@@ -6,7 +6,8 @@ import { OPEN } from '../../state/tasks/filters.ts';
 import { STATUSES, type Status } from '../../state/tasks/lifecycle.ts';
 import type { Db } from '../redis/connection.ts';
 import { idTime } from '../redis/ids.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../redis/keys.ts';
+import { partitionsWith } from '../redis/partition-counts.ts';
 import { defineScript } from '../redis/scripts.ts';
 import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 
@@ -92,7 +93,7 @@ export class TaskCensus {
   async #count(): Promise<Census> {
     let busiest: TenantTasks[] = [];
     const found = new Map(MODES.map((mode) => [mode, STATUSES.map((status) => newCount(mode, status))]));
-    for (const partition of PARTITIONS) {
+    for (const partition of await partitionsWith(this.#db, ({ orgs }) => [['SCARD', orgs]])) {
       const { orgs } = partitionKeys(this.#db.prefix, partition);
       const tenants = await nullIfUnreadable(this.#db, () => fetched(orgs, this.#db.redis.smembers(orgs)));
       for (const [mode, counts] of found) {

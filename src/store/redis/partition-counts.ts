@@ -3,7 +3,7 @@
 
 import { Cluster, type Redis } from 'ioredis';
 import type { Db } from './connection.ts';
-import { type PartitionKeys, partitionKeys } from './keys.ts';
+import { PARTITIONS, type PartitionKeys, partitionKeys } from './keys.ts';
 import { defineScript } from './scripts.ts';
 import { byServer } from './servers.ts';
 
@@ -62,12 +62,31 @@ export async function countInPartitions(
   return partitions.map((one) => counts.get(one) ?? null);
 }
 
-/** The partitions where one of the commands replies with more than 0, and those where that is not known. */
+/**
+ * The partitions where one of the commands replies with more than 0, and those where that is not known.
+ * @param partitions those that are asked; all by default.
+ */
 export async function partitionsWith(
   db: Pick<Db, 'redis' | 'prefix'>,
-  partitions: readonly string[],
   commandsOf: (keys: PartitionKeys) => readonly CountCommand[],
+  partitions: readonly string[] = PARTITIONS,
 ): Promise<string[]> {
   const counts = await countInPartitions(db, partitions, commandsOf);
   return partitions.filter((_, index) => counts[index] !== 0);
+}
+
+/** The sum of what a command replies in all partitions. @throws the error of a command */
+export async function sumOfPartitions(
+  db: Pick<Db, 'redis' | 'prefix'>,
+  commandOf: (keys: PartitionKeys) => CountCommand,
+): Promise<number> {
+  const counts = await countInPartitions(db, PARTITIONS, (keys) => [commandOf(keys)]);
+  const all = await Promise.all(
+    counts.map((count, index) => {
+      // Where the slot has just moved, the connection follows it.
+      const [command, ...args] = commandOf(partitionKeys(db.prefix, PARTITIONS[index] ?? ''));
+      return count ?? db.redis.call(command, args);
+    }),
+  );
+  return all.reduce<number>((sum, one) => sum + Number(one), 0);
 }

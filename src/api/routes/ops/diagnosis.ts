@@ -7,7 +7,7 @@ import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
 import { processesAlive } from '../../../store/metrics/heartbeat.ts';
 import { hasCompactHashes } from '../../../store/redis/hash-encoding.ts';
 import { readInfo } from '../../../store/redis/info.ts';
-import { PARTITIONS, partitionKeys } from '../../../store/redis/keys.ts';
+import { sumOfPartitions } from '../../../store/redis/partition-counts.ts';
 import { addressOf, serversOf } from '../../../store/redis/servers.ts';
 import { closed, time, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
@@ -45,15 +45,14 @@ export const diagnosisRoutes = [
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
-      const lengths = PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox));
       const [servers, processes, failed, { dead }, outbox, compact] = await Promise.all([
         Promise.all(
           serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
         ),
         processesAlive(db),
         failedJobs(),
-        countSetAside(db.redis, db.prefix),
-        Promise.all(lengths),
+        countSetAside(db),
+        sumOfPartitions(db, (keys) => ['XLEN', keys.outbox]),
         hasCompactHashes(db),
       ]);
       const checks = diagnose({
@@ -64,7 +63,7 @@ export const diagnosisRoutes = [
         isClockHeld: db.clock.isFrozen,
         processes,
         coverage: coverage(processes),
-        outbox: outbox.reduce((sum, one) => sum + one, 0),
+        outbox,
         failedJobs: failed,
         deadEntries: dead,
       });
