@@ -2,10 +2,10 @@
 // own, so that the shards of a Redis Cluster are on different nodes. Their number is `QUEUE_SHARDS`.
 
 import type { Redis } from 'ioredis';
-import { PARTITION_COUNT, PARTITIONS, partitionOf } from '../store/redis/keys.ts';
+import { HASHED_PARTITIONS, PARTITIONS, partitionOf } from '../store/redis/keys.ts';
 
-/** Most shards: each has at least one partition. */
-export const MAX_SHARDS = PARTITION_COUNT;
+/** Most shards: each has at least one of the partitions that orgs of all releases are in. */
+export const MAX_SHARDS = HASHED_PARTITIONS;
 
 const INDEX_OF_PARTITION = new Map(PARTITIONS.map((partition, index) => [partition, index]));
 

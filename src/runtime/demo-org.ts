@@ -23,6 +23,7 @@ import { hashPassword, PASSWORD_COST } from '../store/identity/passwords.ts';
 import type { SignInLink } from '../store/identity/session-records.ts';
 import { linkWrites, MAX_LINK_LIFE_MS } from '../store/identity/sessions.ts';
 import { workerTokenWrites } from '../store/identity/worker-tokens.ts';
+import { partitionsKnown } from '../store/metrics/heartbeat.ts';
 import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
@@ -173,7 +174,11 @@ export async function demoSignInLinks(
 /** Creates an org with a pool and an available worker. */
 export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const now = db.clock.now();
-  const { org, apiKey, change, auditEvent } = newOrg(db, sealer, 'Demo', 'system');
+  const { org, apiKey, change, auditEvent } = newOrg(db, sealer, {
+    name: 'Demo',
+    actor: 'system',
+    partitions: await partitionsKnown(db),
+  });
   const { org_id } = org;
   const pool: Pool = {
     org_id,

@@ -3,11 +3,11 @@
 // random bits a slow hash would add nothing. Only hashes are compared, so response times reveal nothing about the text.
 
 import { hash, randomBytes } from 'node:crypto';
-import { PARTITION_COUNT, PARTITIONS, partitionOf } from '../redis/keys.ts';
+import { HASHED_PARTITIONS, PARTITIONS, partitionOf } from '../redis/keys.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const FORM =
-  /^(blk_live_|blk_test_|blw_|blws_|blms_|bll_|blo_|blr_|bla_|blg_|bls_)([0-9A-Za-z])([0-9A-Za-z]{27})([0-9A-Za-z]{6})$/;
+  /^(blk_live_|blk_test_|blw_|blws_|blms_|bll_|blo_|blr_|bla_|blg_|bls_)([0-9A-Za-z]{1,2})([0-9A-Za-z]{27})([0-9A-Za-z]{6})$/;
 
 /**
  * `blk_…` API keys, `blw_` worker tokens, `blws_` and `blms_` sessions of workers and members, `bll_` sign-in links; of
@@ -28,7 +28,9 @@ export type CredentialPrefix =
 
 /** A new credential of a tenant. @returns the text, which is shown once, and its hash, which is stored. */
 export function newCredential(prefix: CredentialPrefix, orgId: string): { text: string; hash: string } {
-  const partition = ALPHABET[PARTITIONS.indexOf(partitionOf(orgId))] ?? '0';
+  const number = PARTITIONS.indexOf(partitionOf(orgId));
+  // The first partitions have one character, as in the credentials of earlier releases.
+  const partition = base62(BigInt(number), number < HASHED_PARTITIONS ? 1 : 2);
   const body = `${prefix}${partition}${base62(BigInt(`0x${randomBytes(20).toString('hex')}`), 27)}`;
   const text = body + checksum(body);
   return { text, hash: hashOf(text) };
@@ -45,10 +47,11 @@ export function hashOf(text: string): string {
  */
 export function parseCredential(text: string): { partition: string; hash: string; worker: boolean } | null {
   const [, prefix, partition = '', , sum] = FORM.exec(text) ?? [];
-  const index = ALPHABET.indexOf(partition);
-  if (prefix === undefined || index >= PARTITION_COUNT) return null;
+  const number = [...partition].reduce((value, digit) => value * 62 + ALPHABET.indexOf(digit), 0);
+  const name = PARTITIONS[number];
+  if (prefix === undefined || name === undefined) return null;
   if (checksum(text.slice(0, -6)) !== sum) return null;
-  return { partition: PARTITIONS[index] ?? 'p08', hash: hashOf(text), worker: prefix === 'blw_' };
+  return { partition: name, hash: hashOf(text), worker: prefix === 'blw_' };
 }
 
 function checksum(text: string): string {

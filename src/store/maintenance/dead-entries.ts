@@ -125,7 +125,7 @@ export async function releaseNewer(db: Db, partition: string, id: string): Promi
 
 /** Reports once that the record under `key` cannot be read. */
 export async function addDeadRecord(db: Db, key: string, reason: string): Promise<void> {
-  const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
+  const [, partition = ''] = /\{(\w{3})\}/.exec(key) ?? [];
   if (!PARTITIONS.includes(partition)) return;
   const keys = partitionKeys(db.prefix, partition);
   const args = [key, shortened(reason, REASON), db.clock.now(), MAX_DEAD];

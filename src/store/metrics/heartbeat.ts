@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../redis/connection.ts';
+import { HASHED_PARTITIONS, PARTITION_COUNT } from '../redis/keys.ts';
 
 export const PROCESS_KINDS = ['web', 'worker'] as const;
 export type ProcessKind = (typeof PROCESS_KINDS)[number];
@@ -21,6 +22,8 @@ export interface AliveProcess {
   version: string;
   /** Its `QUEUE_SHARDS`. */
   queueShards: number;
+  /** How many partitions it knows. */
+  partitions: number;
   /** Names of the queues and numbers of the shards that it takes; undefined: all. None of a web process. */
   takes?: { queues: readonly string[]; shards: readonly number[] } | undefined;
 }
@@ -33,11 +36,12 @@ export class Heartbeat {
   /** One at a time: in an outage the commands of a worker process wait. */
   #beating: Promise<void> | null = null;
 
-  constructor(db: Db, process: AliveProcess & { kind: ProcessKind }) {
+  constructor(db: Db, process: Omit<AliveProcess, 'partitions'> & { kind: ProcessKind }) {
     this.#db = db;
     const { kind, version, queueShards, takes } = process;
     const taken = takes && [takes.queues.join(','), takes.shards.join(',')];
-    this.#member = [kind, version, randomUUID(), queueShards, ...(taken ?? [])].join(' ');
+    const id = `${randomUUID()}:${PARTITION_COUNT}`;
+    this.#member = [kind, version, id, queueShards, ...(taken ?? [])].join(' ');
   }
 
   /** Resolves after the first beat. */
@@ -82,15 +86,24 @@ export async function processesAlive(db: Db): Promise<AliveProcess[]> {
   const members = await db.redis.zrangebyscore(keyOf(db), db.clock.now(), '+inf');
   return members.map((member) => {
     // Those of versions without shards end after the id.
-    const [kind = '', version = '', , queueShards = '1', queues, shards] = member.split(' ');
+    const [kind = '', version = '', id = '', queueShards = '1', queues, shards] = member.split(' ');
+    // The id of those that know only the first partitions says nothing of them.
+    const [, partitions = HASHED_PARTITIONS] = id.split(':');
     return {
       kind,
       version,
       queueShards: Number(queueShards),
+      partitions: Number(partitions),
       takes:
         queues === undefined || shards === undefined
           ? undefined
           : { queues: queues.split(','), shards: shards.split(',').map(Number) },
     };
   });
+}
+
+/** How many partitions all processes that are alive know, this one included. */
+export async function partitionsKnown(db: Db): Promise<number> {
+  const alive = await processesAlive(db);
+  return Math.min(PARTITION_COUNT, ...alive.map(({ partitions }) => partitions));
 }

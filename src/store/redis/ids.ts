@@ -37,6 +37,14 @@ export function newId(now: number): string {
 }
 
 /**
+ * A new UUIDv8 (RFC 9562) that carries a number in its last 12 bits, and otherwise is like `newId`: it sorts by creation. @param number 0 to 4095
+ */
+export function newNumberedId(now: number, number: number): string {
+  const id = newId(now);
+  return `${id.slice(0, 14)}8${id.slice(15, -3)}${number.toString(16).padStart(3, '0')}`;
+}
+
+/**
  * The id at `index` of the series that is derived from `first`, a secret UUIDv7. Deterministic, of the same millisecond,
  * and sorted by index.
  */
@@ -63,7 +71,7 @@ export function idPairFromSeed(first: string, index: number): [first: string, be
   return [idFromSeed(first, 2 * index + swap), idFromSeed(first, 2 * index + 1 - swap)];
 }
 
-/** The time in a UUIDv7, ms. */
+/** The time in a UUIDv7 or a numbered id, ms. */
 export function idTime(id: string): number {
   return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }

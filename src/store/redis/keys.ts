@@ -6,21 +6,49 @@ import { LRUCache } from 'lru-cache';
 import { orgOf } from '../../state/access/tenant.ts';
 
 /**
- * The partitions, sorted. Part of the data layout: never change them for existing data. The slot of each is in another
- * sixteenth of the slots of a cluster, so that masters with equal shares of the slots have equal numbers of partitions.
+ * The partitions, sorted, by their number. Part of the data layout: never change them for existing data. The slot of each is in
+ * another 256th of the slots of a cluster, so that masters with equal shares of the slots have equal numbers of partitions, also
+ * of the first 16.
  */
 // biome-ignore format: a table
 export const PARTITIONS: readonly string[] = [
   'p08', 'p09', 'p18', 'p19', 'p20', 'p22', 'p34', 'p36', 'p48', 'p49', 'p58', 'p59', 'p81', 'p83', 'p95', 'p97',
+  'q00', 'q01', 'q02', 'q03', 'q04', 'q05', 'q06', 'q07', 'q08', 'q09', 'q0a', 'q0b', 'q0c', 'q0d', 'q0e', 'q0f',
+  'q0g', 'q0h', 'q0i', 'q0j', 'q0k', 'q0l', 'q0m', 'q0n', 'q0o', 'q0p', 'q0q', 'q0r', 'q0s', 'q0t', 'q0u', 'q0v',
+  'q0w', 'q0z', 'q10', 'q11', 'q12', 'q13', 'q14', 'q15', 'q16', 'q17', 'q18', 'q19', 'q1a', 'q1b', 'q1c', 'q1d',
+  'q1e', 'q1f', 'q1g', 'q1h', 'q1i', 'q1j', 'q1k', 'q1l', 'q1m', 'q1n', 'q1o', 'q1p', 'q1q', 'q1r', 'q1s', 'q1t',
+  'q1u', 'q1v', 'q1w', 'q1z', 'q20', 'q21', 'q22', 'q23', 'q24', 'q25', 'q26', 'q27', 'q28', 'q29', 'q2a', 'q2b',
+  'q2c', 'q2d', 'q2e', 'q2f', 'q2g', 'q2h', 'q2i', 'q2j', 'q2k', 'q2l', 'q2m', 'q2n', 'q2o', 'q2q', 'q2s', 'q2t',
+  'q2u', 'q2v', 'q2w', 'q2x', 'q2y', 'q2z', 'q30', 'q31', 'q32', 'q33', 'q34', 'q35', 'q36', 'q37', 'q38', 'q39',
+  'q3a', 'q3b', 'q3c', 'q3d', 'q3e', 'q3f', 'q3g', 'q3h', 'q3i', 'q3j', 'q3k', 'q3l', 'q3m', 'q3n', 'q3o', 'q3p',
+  'q3q', 'q3r', 'q3s', 'q3u', 'q3w', 'q3x', 'q3y', 'q3z', 'q43', 'q4h', 'q4i', 'q4l', 'q4m', 'q4n', 'q4o', 'q4p',
+  'q4q', 'q4r', 'q4s', 'q4t', 'q4u', 'q4v', 'q4w', 'q4z', 'q53', 'q5h', 'q5i', 'q5l', 'q5m', 'q5n', 'q5o', 'q5p',
+  'q5q', 'q5r', 'q5s', 'q5t', 'q5u', 'q5v', 'q5w', 'q5z', 'q63', 'q6h', 'q6i', 'q6l', 'q6m', 'q6n', 'q6o', 'q6p',
+  'q6q', 'q6r', 'q6s', 'q6u', 'q6w', 'q6x', 'q6y', 'q6z', 'q73', 'q7h', 'q7i', 'q7l', 'q7m', 'q7n', 'q7o', 'q7q',
+  'q7s', 'q7t', 'q7u', 'q7v', 'q7w', 'q7x', 'q7y', 'q7z', 'q8z', 'q9z', 'qap', 'qat', 'qau', 'qav', 'qaw', 'qbt',
+  'qbu', 'qbv', 'qbw', 'qct', 'qcu', 'qcv', 'qcw', 'qdp', 'qdt', 'qdu', 'qdv', 'qdw', 'qep', 'qet', 'qeu', 'qev',
+  'qew', 'qfp', 'qft', 'qfu', 'qfv', 'qfw', 'qgp', 'qgt', 'qgu', 'qgv', 'qgw', 'qoq', 'qot', 'qou', 'qov', 'qow',
 ];
 
 /** Number of partitions. */
 export const PARTITION_COUNT = PARTITIONS.length;
 
-/** The partition of an org; its sandbox has the same. */
+/**
+ * The partitions of what has no numbered id, by a hash: orgs of the releases that knew only these, sign-in attempts and sessions
+ * of the authorization server.
+ */
+export const HASHED_PARTITIONS = 16;
+
+/** An id with the number of its partition; see `newNumberedId`. */
+const NUMBERED = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{9}([0-9a-f]{3})$/;
+
+/** The partition of an org, which its sandbox has too, or of another text. */
 export function partitionOf(orgId: string): string {
-  const byte = hash('sha256', orgOf(orgId), 'buffer')[0] ?? 0;
-  return PARTITIONS[byte % PARTITION_COUNT] ?? 'p08';
+  const org = orgOf(orgId);
+  const [, number] = NUMBERED.exec(org) ?? [];
+  const byte = hash('sha256', org, 'buffer')[0] ?? 0;
+  const numbered = number === undefined ? undefined : PARTITIONS[Number.parseInt(number, 16)];
+  return numbered ?? PARTITIONS[byte % HASHED_PARTITIONS] ?? 'p08';
 }
 
 export type PartitionKeys = ReturnType<typeof partitionKeys>;

@@ -28,6 +28,7 @@ function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis
     replicasRequired: 0,
     isClockHeld: false,
     processes: PROCESSES,
+    partitions: { ofNewOrgs: 256, used: 3 },
     coverage: coverageOf(change.processes ?? PROCESSES, ['sla', 'bulk'], 4),
     outbox: 0,
     failedJobs: { lifecycle: 0, sla: 0 },

@@ -7,7 +7,8 @@ import { hashOf, newCredential, parseCredential } from '../../../src/store/ident
 import { findCredential } from '../../../src/store/identity/credentials.ts';
 import { revokeWorkerTokens, workerTokenWrites } from '../../../src/store/identity/worker-tokens.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
-import { partitionOf } from '../../../src/store/redis/keys.ts';
+import { newNumberedId } from '../../../src/store/redis/ids.ts';
+import { PARTITIONS, partitionOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { sampleWorker } from '../../support/tasks.ts';
 
@@ -26,6 +27,20 @@ describe('a credential', () => {
       });
       expect(hash).toBe(hashOf(text));
     }
+  });
+
+  it('names each of the partitions, those of the first sixteen as earlier releases do', () => {
+    for (const [number, partition] of PARTITIONS.entries()) {
+      const org = newNumberedId(db.clock.now(), number);
+      expect(partitionOf(org)).toBe(partition);
+      expect(partitionOf(`${org}-test`)).toBe(partition);
+      const { text } = newCredential('blk_live_', org);
+      expect(text).toHaveLength('blk_live_'.length + (number < 16 ? 34 : 35));
+      expect(parseCredential(text)?.partition).toBe(partition);
+    }
+    // Orgs of earlier releases stay where they are.
+    expect(partitionOf('019aa1b2-0000-7000-8000-000000000000')).toBe('p34');
+    expect(partitionOf('019aa1b2-0000-7000-8000-000000000001')).toBe('p08');
   });
 
   it('is different each time', () => {

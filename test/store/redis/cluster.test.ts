@@ -37,11 +37,13 @@ const start = (redis: Topology) => {
   });
 };
 
-test('the slots of the partitions are evenly apart, one in each sixteenth', () => {
-  const sixteenths = PARTITIONS.map((one) => Math.floor(slotOf(partitionKeys('t', one).outbox) / 1024));
-  expect(sixteenths.sort((one, other) => one - other)).toEqual(
-    Array.from({ length: 16 }, (_, index) => index),
-  );
+test('the slots of the partitions are evenly apart, one in each 256th, and of the first 16 one in each sixteenth', () => {
+  const slots = PARTITIONS.map((one) => slotOf(partitionKeys('t', one).outbox));
+  const shares = (all: readonly number[], size: number) =>
+    all.map((slot) => Math.floor(slot / size)).sort((one, other) => one - other);
+  const each = (count: number) => Array.from({ length: count }, (_, index) => index);
+  expect(shares(slots, 64)).toEqual(each(256));
+  expect(shares(slots.slice(0, 16), 1024)).toEqual(each(16));
   expect(PARTITIONS).toEqual([...PARTITIONS].sort());
 });
 

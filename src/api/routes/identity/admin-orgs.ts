@@ -10,6 +10,7 @@ import { newOrg, openSandbox } from '../../../store/identity/new-org.ts';
 import { loadOrg, loadOrgs, type Org, orgLists } from '../../../store/identity/orgs.ts';
 import { suspensionWrite } from '../../../store/identity/suspension.ts';
 import { countUsage } from '../../../store/identity/usage.ts';
+import { partitionsKnown } from '../../../store/metrics/heartbeat.ts';
 import { commit, merge } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
@@ -81,8 +82,9 @@ export const adminOrgRoutes = [
     async handler({ deps, actor, body, recordResponse, onceForKey }) {
       // The response is stored with the operator's responses, in another hash slot than the org, so this takes two commits.
       // A repeat after a crash between them finds the plan of the first request and creates no second org.
+      const partitions = await partitionsKnown(deps.db);
       const { change, auditEvent, org, apiKey } = await onceForKey(() =>
-        newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
+        newOrg(deps.db, deps.sealer, { name: body.name, actor, rateLimits: body.rate_limits, partitions }),
       );
       const response = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
       const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);

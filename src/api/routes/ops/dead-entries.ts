@@ -41,9 +41,9 @@ const Params = Type.Object({ entry_id: described(EntryId, 'Id of the dead entry'
 const operator = { access: { kind: 'operator' }, tag: 'Operators' } as const;
 
 const BOUND = listScope('dead-entries');
-const POSITION = /^p\d\d-\d{1,15}-\d{1,15}$/;
+const POSITION = /^[pq][0-9a-z]{2}-\d{1,15}-\d{1,15}$/;
 /** Position of a replay of all entries: the latest time of entries to replay (ms), and the last entry seen. */
-const STEP_POSITION = /^\d{1,15}( p\d\d-\d{1,15}-\d{1,15})?$/;
+const STEP_POSITION = /^\d{1,15}( [pq][0-9a-z]{2}-\d{1,15}-\d{1,15})?$/;
 /** Entries replayed in one step. */
 const STEP = 500;
 

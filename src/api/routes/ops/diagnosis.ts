@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { CHECK_STATUSES, diagnose } from '../../../state/operation/diagnosis.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
-import { processesAlive } from '../../../store/metrics/heartbeat.ts';
+import { partitionsKnown, processesAlive } from '../../../store/metrics/heartbeat.ts';
 import { hasCompactHashes } from '../../../store/redis/hash-encoding.ts';
 import { readInfo } from '../../../store/redis/info.ts';
 import { sumOfPartitions } from '../../../store/redis/partition-counts.ts';
@@ -45,7 +45,7 @@ export const diagnosisRoutes = [
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
-      const [servers, processes, failed, { dead }, outbox, compact] = await Promise.all([
+      const [servers, processes, failed, { dead }, outbox, ofNewOrgs, used, compact] = await Promise.all([
         Promise.all(
           serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
         ),
@@ -53,6 +53,8 @@ export const diagnosisRoutes = [
         failedJobs(),
         countSetAside(db),
         sumOfPartitions(db, (keys) => ['XLEN', keys.outbox]),
+        partitionsKnown(db),
+        sumOfPartitions(db, (keys) => ['EXISTS', keys.orgs]),
         hasCompactHashes(db),
       ]);
       const checks = diagnose({
@@ -62,6 +64,7 @@ export const diagnosisRoutes = [
         replicasRequired: replicas?.least ?? 0,
         isClockHeld: db.clock.isFrozen,
         processes,
+        partitions: { ofNewOrgs, used },
         coverage: coverage(processes),
         outbox,
         failedJobs: failed,

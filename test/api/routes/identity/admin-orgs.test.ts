@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { completeOrgLists } from '../../../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../../../src/store/redis/clock.ts';
-import { PARTITIONS, partitionKeys } from '../../../../src/store/redis/keys.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys, partitionOf } from '../../../../src/store/redis/keys.ts';
 import {
   createOrg,
   createPool,
@@ -39,6 +39,25 @@ async function listed(limit: number, order: 'asc' | 'desc' = 'desc'): Promise<Su
   }
   return found;
 }
+
+test('a new org is in one of 256 partitions, and in one of the first 16 while a process of an earlier release runs', async () => {
+  const orgs: Org[] = [];
+  for (let count = 0; count < 12; count += 1) orgs.push(await createOrg(api));
+  for (const { org_id } of orgs) {
+    const number = Number.parseInt(org_id.slice(-3), 16);
+    expect(partitionKeys(api.prefix, PARTITIONS[number] ?? '').orgs).toBe(orgKeysOf(api.prefix, org_id).orgs);
+  }
+  expect(orgs.some(({ org_id }) => !PARTITIONS.slice(0, 16).includes(partitionOf(org_id)))).toBe(true);
+  const processes = `${api.prefix}:processes`;
+  const earlier = 'web 0.0.9 0b2c4a52-7f5e-4a39-9a5b-9a0a4f2b7c11 1';
+  await api.redis.zadd(processes, Date.now() + 60_000, earlier);
+  const beside = await createOrg(api);
+  await api.redis.zrem(processes, earlier);
+  expect(beside.org_id[14]).toBe('7');
+  expect(PARTITIONS.slice(0, 16)).toContain(partitionOf(beside.org_id));
+  for (const { client } of [...orgs, beside])
+    expect((await client.post<{ status: string }>('/v1/tasks', taskBody())).status).toBe('queued');
+});
 
 describe('GET /admin/orgs', () => {
   test('lists all orgs by creation, in pages', async () => {
