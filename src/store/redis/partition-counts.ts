@@ -18,16 +18,21 @@ const ANY = '*';
 const COUNT = `#!lua flags=no-writes,allow-cross-slot-keys
 local commands, at = {}, 2
 for n = 1, tonumber(ARGV[1]) do
-  local words = {unpack(ARGV, at + 1, at + tonumber(ARGV[at]))}
-  commands[n], at = words, at + 1 + #words
+  local words, keys = {}, {}
+  for index = at + 1, at + tonumber(ARGV[at]) do
+    local word = ARGV[index]
+    local tag = string.find(word, '{*}', 1, true)
+    words[#words + 1] = word
+    if tag then keys[#keys + 1] = {#words, string.sub(word, 1, tag), string.sub(word, tag + 2)} end
+  end
+  commands[n], at = {words, keys}, at + 1 + #words
 end
 local sums = {}
 for index = at, #ARGV do
   local sum = 0
-  for _, words in ipairs(commands) do
-    local command = {}
-    for n, word in ipairs(words) do command[n] = string.gsub(word, '{%*}', '{' .. ARGV[index] .. '}') end
-    local count = redis.pcall(unpack(command))
+  for _, command in ipairs(commands) do
+    for _, key in ipairs(command[2]) do command[1][key[1]] = key[2] .. ARGV[index] .. key[3] end
+    local count = redis.pcall(unpack(command[1]))
     sum = (sum < 0 or type(count) ~= 'number') and -1 or sum + count
   end
   sums[#sums + 1] = sum
