@@ -9293,7 +9293,7 @@ export type Diagnosis = {
 export type DeadEntry = {
     /**
      * Id of the dead entry
-     * @pattern ^p\d\d-\d{1,15}-\d{1,15}$
+     * @pattern ^[pq][0-9a-z]{2}-\d{1,15}-\d{1,15}$
      */
     entry_id: string;
     /**

@@ -4896,7 +4896,7 @@ export type ReplayDeadEntryError = Problem;
 export type ReplayDeadEntryPath = {
     /**
      * Id of the dead entry
-     * @pattern ^p\d\d-\d{1,15}-\d{1,15}$
+     * @pattern ^[pq][0-9a-z]{2}-\d{1,15}-\d{1,15}$
      */
     entry_id: string;
 };
@@ -4927,7 +4927,7 @@ export type DiscardDeadEntryError = Problem;
 export type DiscardDeadEntryPath = {
     /**
      * Id of the dead entry
-     * @pattern ^p\d\d-\d{1,15}-\d{1,15}$
+     * @pattern ^[pq][0-9a-z]{2}-\d{1,15}-\d{1,15}$
      */
     entry_id: string;
 };

@@ -25,7 +25,7 @@ import {
 } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
-const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
+const EntryId = Type.String({ pattern: '^[pq][0-9a-z]{2}-\\d{1,15}-\\d{1,15}$' });
 const EntryView = Type.Object(
   {
     entry_id: described(EntryId, 'Id of the dead entry'),
