@@ -140,9 +140,11 @@ export async function until(isSo: () => Promise<boolean>, pause = 100): Promise<
   throw new Error('the condition was not met within two minutes');
 }
 
-/** Bytes that Redis uses for its data. */
+/** Bytes that Redis uses for its data, without the buffers of its clients and of its file, which change at any moment. */
 export async function usedMemory(redis: Redis): Promise<number> {
-  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
+  const info = await redis.info('memory');
+  const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  return field('used_memory') - field('mem_clients_normal') - field('mem_aof_buffer');
 }
 
 /** Runs `work` `count` times, `width` at the same time. */
