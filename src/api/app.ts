@@ -137,7 +137,8 @@ export function createApp(options: AppOptions): Koa {
       closing,
     }),
   );
-  addOpenRoutes(router, deps, admission, openApi(ROUTES, version, publicUrl), (ctx) => cookies.originOf(ctx));
+  const describe = () => openApi(ROUTES, version, publicUrl);
+  addOpenRoutes(router, deps, admission, describe, (ctx) => cookies.originOf(ctx));
 
   if (isTracing()) app.use(traceRequests());
   app.use(unreadBody());

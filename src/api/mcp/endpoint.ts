@@ -10,7 +10,6 @@ import { declaredBytes, type InFlight } from '../access/in-flight.ts';
 import { type Access, type Principal, SCOPES } from '../access/principal.ts';
 import { ApiError } from '../http/problem.ts';
 import { BODY_LIMITS, readJsonBody } from '../middleware/json-body.ts';
-import { inProcessFetch } from './in-process.ts';
 import { requireAllowedOrigin } from './origin.ts';
 
 /** Any scope is enough to talk to the server. */
@@ -78,12 +77,14 @@ export function mcpEndpoint(options: McpOptions): Middleware {
 
 /** Creates the handler of messages, at the first one: most processes never need the libraries. */
 async function createHandler({ serve, version, log, closing, resourceMetadata }: McpOptions) {
-  const [{ BioLayer }, { createMcpHandler }, { toNodeHandler }, { createMcpServer }] = await Promise.all([
-    import('@biolayer/sdk'),
-    import('@modelcontextprotocol/server'),
-    import('@modelcontextprotocol/node'),
-    import('../../mcp/server.ts'),
-  ]);
+  const [{ BioLayer }, { createMcpHandler }, { toNodeHandler }, { createMcpServer }, { inProcessFetch }] =
+    await Promise.all([
+      import('@biolayer/sdk'),
+      import('@modelcontextprotocol/server'),
+      import('@modelcontextprotocol/node'),
+      import('../../mcp/server.ts'),
+      import('./in-process.ts'),
+    ]);
   const onerror = (error: Error) => log.debug({ err: error }, 'an MCP request failed');
   const handler = createMcpHandler(
     ({ authInfo }) => {

@@ -1,7 +1,7 @@
 // Access tokens of external issuers (RFC 9068). They are verified with the keys of a registered issuer, and the
 // registration maps their claims to scopes. Unverified claims decide only which registration is used.
 
-import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
 import { orgOf } from '../../state/access/tenant.ts';
 import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/identity/issuers.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -28,6 +28,9 @@ export const ALGORITHMS = [
 const TOLERANCE_S = 5;
 const MAX_LENGTH = 8 * 1024;
 const MAX_AUDIENCES = 10;
+
+/** Loads the library at the first token: most processes get none. */
+const loadJose = () => import('jose');
 
 export class Issuers {
   readonly #db: Db;
@@ -74,6 +77,7 @@ export class Issuers {
 
   /** The registration for the token; null when there is none or more than one. */
   async #registrationOf(token: string): Promise<Issuer | null> {
+    const { decodeJwt } = await loadJose();
     let claims: JWTPayload;
     try {
       claims = decodeJwt(token);
@@ -101,6 +105,7 @@ export class Issuers {
       throw new ApiError('unavailable', "The keys of the token's issuer cannot be fetched now. Try again.", {
         headers: { 'Retry-After': '2' },
       });
+    const { errors, jwtVerify } = await loadJose();
     try {
       const { payload } = await jwtVerify(token, keys, {
         algorithms: registration.algorithms,

@@ -1,28 +1,20 @@
-// The public keys of external issuers, fetched from the URLs that orgs registered. The URLs are untrusted, so connections
-// are made as for webhooks: address checked and pinned, no redirects, limited time and size. Keys are cached for some
-// minutes. A token with an unknown key causes another fetch, at most one per cool-down; concurrent callers share a fetch.
+// The public keys of external issuers, which `fetch-key-set.ts` fetches from the URLs that orgs registered. Keys are cached
+// for some minutes. A token with an unknown key causes another fetch, at most one per cool-down; concurrent callers share a fetch.
 
-import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { Client, type Dispatcher } from 'undici';
-import { systemResolver } from '../../egress/address-guard.ts';
-import { type Connect, type ConnectOptions, createConnect } from '../../egress/connect.ts';
-import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-url.ts';
+import type { ConnectOptions } from '../../egress/connect.ts';
+import type { AddressPolicy } from '../../state/webhooks/callback-url.ts';
+import type { FetchKeySet, KeySet } from './fetch-key-set.ts';
 
 const SECOND_MS = 1000;
 const FRESH_MS = 5 * 60 * SECOND_MS;
 /** How long keys are used when they cannot be fetched again, ms. */
 const STALE_MS = 60 * 60 * SECOND_MS;
 const COOL_DOWN_MS = 30 * SECOND_MS;
-const TIME_LIMIT_MS = 1500;
-const MAX_BYTES = 256 * 1024;
-const MAX_KEYS = 100;
 const MAX_URIS = 500;
 /** Concurrent fetches of the process, and of one org, whose servers may all be slow. */
 const AT_ONCE = 20;
 const AT_ONCE_OF_ORG = 4;
-
-export type KeySet = ReturnType<typeof createLocalJWKSet>;
 
 interface Known {
   keys: KeySet | null;
@@ -32,15 +24,18 @@ interface Known {
 }
 
 export class JwksCache {
-  readonly #policy: AddressPolicy;
-  readonly #connect: Connect;
+  /** Loads what fetches the keys at the first fetch: most processes never need its libraries, or need them late. */
+  readonly #load: () => Promise<FetchKeySet>;
   readonly #known = new LRUCache<string, Known>({ max: MAX_URIS });
   /** Number of running fetches by org. */
   readonly #running = new Map<string, number>();
 
   constructor(policy: AddressPolicy, options: Partial<ConnectOptions> = {}) {
-    this.#policy = policy;
-    this.#connect = createConnect({ policy, resolver: systemResolver(policy), ...options });
+    let loaded: Promise<FetchKeySet> | undefined;
+    this.#load = () => {
+      loaded ??= import('./fetch-key-set.ts').then(({ keySetFetcher }) => keySetFetcher(policy, options));
+      return loaded;
+    };
   }
 
   /**
@@ -92,49 +87,13 @@ export class JwksCache {
     this.#count(org, 1);
     known.triedAt = performance.now();
     try {
-      known.keys = createLocalJWKSet(await this.#read(uri));
+      const fetchKeySet = await this.#load();
+      known.keys = await fetchKeySet(uri);
       known.fetchedAt = performance.now();
     } catch {
       // Keys fetched earlier are used for a while; without them the client must try again.
     } finally {
       this.#count(org, -1);
-    }
-  }
-
-  async #read(uri: string): Promise<JSONWebKeySet> {
-    const target = parseTarget(uri, this.#policy);
-    if (!target.ok) throw new Error(target.reason);
-    const signal = AbortSignal.timeout(TIME_LIMIT_MS);
-    const trace = { stage: '', queueMs: null, dnsMs: null, connectMs: null, tlsMs: null, reused: false };
-    const { socket } = await this.#connect(target, trace, signal);
-    let isUsed = false;
-    const client = new Client(target.url.origin, {
-      // Hands out the connected socket once: another connection would bypass the address check. Asynchronously, because
-      // undici loses the request when the callback is called synchronously.
-      connect: (_options, callback) => {
-        process.nextTick(() => {
-          if (socket.destroyed || isUsed) callback(new Error('the connection is closed'), null);
-          else callback(null, socket);
-          isUsed = true;
-        });
-      },
-      maxResponseSize: MAX_BYTES,
-      maxHeaderSize: 16 * 1024,
-      pipelining: 1,
-    });
-    try {
-      const response: Dispatcher.ResponseData = await client.request({
-        path: target.url.pathname + target.url.search,
-        method: 'GET',
-        headers: { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity' },
-        signal,
-      });
-      if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
-      const { keys } = (await response.body.json()) as { keys: unknown };
-      if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('not a set of keys');
-      return { keys };
-    } finally {
-      await client.destroy();
     }
   }
 }

@@ -13,16 +13,17 @@ import { ApiError } from '../http/problem.ts';
 /**
  * Adds `/livez`, `/readyz` and `/openapi.json`. The first two have no rate limit: otherwise a flood of other
  * requests from the same network would make a healthy process look dead to its health checks.
- * @param description the OpenAPI document. @param originOf the server's URL, as the client has it
+ * @param describe makes the OpenAPI document, at the first request for it.
+ * @param originOf the server's URL, as the client has it
  */
 export function addOpenRoutes(
   router: Router,
   { db, memory, replicas, coverage }: Pick<ApiDeps, 'db' | 'memory' | 'replicas' | 'coverage'>,
   admission: Admission,
-  description: Record<string, unknown>,
+  describe: () => Record<string, unknown>,
   originOf: (ctx: Context) => string,
 ): void {
-  const openapi = JSON.stringify(description);
+  let openapi: string | undefined;
   const whyNotWritable = writeProbe(db);
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
@@ -58,6 +59,7 @@ export function addOpenRoutes(
   });
   router.get('/openapi.json', (ctx) => {
     admission.countAnonymous(ctx);
+    openapi ??= JSON.stringify(describe());
     ctx.type = 'application/json';
     ctx.body = withServer(openapi, originOf(ctx));
   });
