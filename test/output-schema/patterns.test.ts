@@ -208,18 +208,29 @@ describe('the translation to RE2', () => {
     .array(fc.constantFrom(...'ab c-.\n\r\t1_Aé😀😎ΩБ\u00a0\u2028\u0000\b/'), { maxLength: 8 })
     .map((letters) => letters.join(''));
 
+  /** Whether a sticky expression matches. V8's own search also tries between the halves of a surrogate pair, where `\\B` matches. */
+  const matchesSomewhere = (sticky: RegExp, subject: string) => {
+    let start = 0;
+    for (const letter of [...subject, '']) {
+      sticky.lastIndex = start;
+      if (sticky.test(subject)) return true;
+      start += letter.length;
+    }
+    return false;
+  };
+
   it('matches what ECMAScript matches', () => {
     fc.assert(
       fc.property(regex, fc.array(text, { minLength: 4, maxLength: 4 }), (source, texts) => {
         // Two groups with the same name are refused before the translation.
         fc.pre(source.split('(?<n>').length <= 2);
-        const native = new RegExp(source, 'u');
+        const native = new RegExp(source, 'uy');
         const re2 = RE2JS.compile(toRe2(parseRegex(source)));
         for (const each of texts) {
           expect({ source, each, matches: re2.test(each) }).toEqual({
             source,
             each,
-            matches: native.test(each),
+            matches: matchesSomewhere(native, each),
           });
         }
       }),
