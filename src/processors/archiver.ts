@@ -3,10 +3,11 @@
 // step took, so it slows down when Redis is busy.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Archive } from '../store/archive/archive.ts';
+import { type Archive, segmentPath } from '../store/archive/archive.ts';
 import { type Archived, archiveOrg } from '../store/archive/archiving.ts';
 import { FileStoreError } from '../store/evidence/files.ts';
 import { allTenants } from '../store/identity/orgs.ts';
+import { moveMemberToDead, reportedAt } from '../store/maintenance/dead-entries.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
 import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
@@ -24,6 +25,8 @@ const REST = 2;
 const MAX_FAILURES = 5;
 /** Delay before a segment that cannot be dissolved is tried again, ms. */
 const RETRY_AFTER_MS = 3600_000;
+/** A segment whose file is lost for so long is set aside, ms. */
+const GIVE_UP_AFTER_MS = 24 * 3600_000;
 /** The lock of a dead process ends after this, ms. */
 const LOCK_MS = 60_000;
 
@@ -95,16 +98,16 @@ export class Archiver {
     let restored = 0;
     let isOver = false;
     let failures = 0;
-    const dissolve = async (key: string, member: string) => {
+    const dissolve = async (partition: string, member: string) => {
       if (isOver) return;
       const [orgId = '', segment = ''] = member.split(' ');
       try {
         restored += await this.#archive.dissolve(orgId, segment, step);
       } catch (error) {
-        await this.#db.redis.zadd(key, 'XX', this.#db.clock.now() + RETRY_AFTER_MS, member);
         failures += error instanceof FileStoreError ? 1 : 0;
         // A file may be lost; if several cannot be read, the file store is unavailable.
         if (failures === MAX_FAILURES) isOver = true;
+        if (await this.#postpone(partition, member, error)) return;
         throw error;
       }
       isOver ||= !(await step());
@@ -119,9 +122,30 @@ export class Archiver {
         fetched(key, this.#db.redis.zrangebyscore(key, 0, this.#db.clock.now(), 'LIMIT', 0, MAX_DISSOLVED));
       const due = (await nullIfUnreadable(this.#db, read)) ?? [];
       const nameOf = (member: string) => `${key} ${member}`;
-      await forEachIntact(this.#db, due, nameOf, (member) => dissolve(key, member));
+      await forEachIntact(this.#db, due, nameOf, (member) => dissolve(partition, member));
     }
     return restored;
+  }
+
+  /**
+   * Has a segment that cannot be dissolved tried again later. If its file has been lost for a day, it is set aside as a dead
+   * entry, which the operator replays when the file is back. @returns whether it is set aside
+   */
+  async #postpone(partition: string, name: string, error: unknown): Promise<boolean> {
+    const key = partitionKeys(this.#db.prefix, partition).segments;
+    const now = this.#db.clock.now();
+    const score = now + RETRY_AFTER_MS;
+    await this.#db.redis.zadd(key, 'XX', score, name);
+    if (!(error instanceof FileStoreError) || !error.isLost) return false;
+    const report = `${key} ${name}`;
+    const since = await reportedAt(this.#db, partition, report);
+    if (since === null || now - since < GIVE_UP_AFTER_MS) return false;
+    const [orgId = '', segment = ''] = name.split(' ');
+    const path = segmentPath(orgId, segment);
+    const reason = `${error.message}: ${path}. Replay this entry when the file is back`;
+    if (!(await moveMemberToDead(this.#db, partition, key, { name, score, reason }, report))) return false;
+    this.#log.error({ path }, 'a file of the archive is lost, and its tasks are set aside');
+    return true;
   }
 
   async #archiveDue(after: number, step: MayContinue): Promise<Archived> {

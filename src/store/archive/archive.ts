@@ -5,7 +5,7 @@
 //   3. commits replace its tasks in Redis by members of the index, some at a time; a task that has changed since stays;
 //   4. before its first task is to be purged, its tasks are restored, some at a time, and retention purges them;
 //   5. one commit turns its file into an orphaned file again.
-// So every task is either in Redis or in a registered segment, also after a crash between any two steps.
+// A segment whose file is lost is set aside: it is no longer in the set of segments that are due, but still registered. So every task is either in Redis or in a registered segment, also after a crash between any two steps.
 
 import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';
@@ -18,7 +18,7 @@ import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import type { Sealer } from '../redis/sealing.ts';
-import { fetched } from '../redis/unreadable.ts';
+import { fetched, UnreadableRecord } from '../redis/unreadable.ts';
 import { archivedEntry } from '../tasks/archived.ts';
 import { archiveKey } from './archive-key.ts';
 import { openSegment, type Segment } from './segment.ts';
@@ -160,7 +160,10 @@ export class Archive implements TaskArchive {
     return null;
   }
 
-  /** Opens a segment; null when it is not registered. @throws FileStoreError, UnopenableError */
+  /**
+   * Opens a segment; null when it is not registered.
+   * @throws FileStoreError, UnopenableError; UnreadableRecord when its file is lost and it is set aside
+   */
   async #segment(orgId: string, id: string): Promise<Segment | null> {
     const known = () => this.#opened.get(segmentPath(orgId, id));
     this.#turn = (this.#turn + 1) % READERS;
@@ -168,15 +171,28 @@ export class Archive implements TaskArchive {
   }
 
   async #open(orgId: string, id: string): Promise<Segment | null> {
-    const { db, files, sealer } = this.store;
+    const { db, sealer } = this.store;
     const { archive } = orgKeysOf(db.prefix, orgId);
     const sha256 = await fetched(archive, db.redis.hget(archive, id));
     if (sha256 === null) return null;
     const path = segmentPath(orgId, id);
-    const bytes = await buffer(await files.open(path, sha256));
+    const bytes = await this.#bytes(orgId, id, path, sha256);
     const { key } = await archiveKey(db, sealer, orgId);
     const segment = await openSegment(bytes, key, segmentContext(orgId, id));
     this.#opened.set(path, segment);
     return segment;
+  }
+
+  async #bytes(orgId: string, id: string, path: string, sha256: string): Promise<Buffer> {
+    const { db, files } = this.store;
+    try {
+      return await buffer(await files.open(path, sha256));
+    } catch (error) {
+      if (!(error instanceof FileStoreError) || !error.isLost) throw error;
+      const { archive, segments } = orgKeysOf(db.prefix, orgId);
+      const isAwaited = (await db.redis.zscore(segments, segmentMember(orgId, id))) !== null;
+      if (isAwaited) throw error;
+      throw new UnreadableRecord(`${archive} ${id}`, { kind: 'broken', reason: error.message });
+    }
   }
 }

@@ -28,6 +28,13 @@ export function taskFilesPath(orgId: string, taskId: string): string {
 /** The file store is unavailable, or has lost or altered a file. */
 export class FileStoreError extends Error {
   override readonly name = 'FileStoreError';
+  /** The store answers, and the file is not there or was altered: a further attempt is of no use. */
+  readonly isLost: boolean;
+
+  constructor(message: string, { isLost = false, ...options }: ErrorOptions & { isLost?: boolean } = {}) {
+    super(message, options);
+    this.isLost = isLost;
+  }
 }
 
 /** An upload, received into an unlinked temporary file, which disappears when it is closed or the process ends. */
@@ -144,6 +151,16 @@ export class EvidenceFiles {
    * @throws FileStoreError when there is no such file; the stream fails with one when the SHA-256 differs.
    */
   async open(path: string, sha256: string): Promise<Readable> {
+    try {
+      return await this.#open(path, sha256);
+    } catch (error) {
+      if (error instanceof FileStoreError && !error.isLost && (await this.#isMissing(path)))
+        throw new FileStoreError('a file is not in the file store', { cause: error, isLost: true });
+      throw error;
+    }
+  }
+
+  async #open(path: string, sha256: string): Promise<Readable> {
     const stored = await attempt('read a file', () => this.#backend.disk.getStream(this.#at(path)));
     const chunks = verified(stored, sha256);
     try {
@@ -185,6 +202,14 @@ export class EvidenceFiles {
 
   close(): void {
     this.#backend.close?.();
+  }
+
+  /** Whether the store answers that there is no such file; false when it does not answer. */
+  #isMissing(path: string): Promise<boolean> {
+    return this.#backend.disk.exists(this.#at(path)).then(
+      (exists) => !exists,
+      () => false,
+    );
   }
 
   #at(path: string): string {
@@ -235,7 +260,8 @@ async function* verified(chunks: AsyncIterable<Buffer>, sha256: string): AsyncGe
     if (held !== null) yield held;
     held = chunk;
   }
-  if (hash.digest('hex') !== sha256) throw new FileStoreError('a stored file differs from its SHA-256');
+  if (hash.digest('hex') !== sha256)
+    throw new FileStoreError('a stored file differs from its SHA-256', { isLost: true });
   if (held !== null) yield held;
 }
 

@@ -3,7 +3,7 @@
 // are. Kinds:
 //
 // - `outbox`: an outbox entry that cannot be turned into jobs, moved here unchanged.
-// - `member`: a malformed member of an index, moved here with its score.
+// - `member`: a member of an index that is malformed, or of which a file is lost, moved here with its score.
 // - `record`: a report that a record cannot be read. The record stays where it is.
 //
 // Entries of a newer format version are not dead: they wait in a separate stream for a process that can read them.
@@ -132,16 +132,31 @@ export async function addDeadRecord(db: Db, key: string, reason: string): Promis
   await noteDead(db.redis, [keys.deadEntries, keys.deadNames], args);
 }
 
-/** Moves a malformed member out of an index, unless its score has changed. */
+/** When it was first reported that the record under `key` cannot be read, ms; null when there is no such report. */
+export async function reportedAt(db: Db, partition: string, key: string): Promise<number | null> {
+  const { deadEntries, deadNames } = partitionKeys(db.prefix, partition);
+  const id = await db.redis.hget(deadNames, key);
+  const [found] = id === null ? [] : await db.redis.xrange(deadEntries, id, id);
+  return found === undefined ? null : readDead(partition, found).at;
+}
+
+/**
+ * Moves a member that cannot be processed out of an index, unless its score has changed or there are too many dead entries.
+ * @param reported key of the report about it, which the entry replaces. @returns whether it was moved
+ */
 export async function moveMemberToDead(
   db: Db,
   partition: string,
   index: string,
   member: { name: string; score: number; reason: string },
-): Promise<void> {
-  const { deadEntries } = partitionKeys(db.prefix, partition);
-  const args = [member.name, member.score, member.reason, db.clock.now(), MAX_DEAD];
-  await takeOut(db.redis, [deadEntries, index], args);
+  reported?: string,
+): Promise<boolean> {
+  const { deadEntries, deadNames } = partitionKeys(db.prefix, partition);
+  const args = [member.name, member.score, shortened(member.reason, REASON), db.clock.now(), MAX_DEAD];
+  if ((await takeOut(db.redis, [deadEntries, index], args)) === 0) return false;
+  const id = reported === undefined ? null : await db.redis.hget(deadNames, reported);
+  if (reported !== undefined && id !== null) await discardDead(db, { partition, id, name: reported });
+  return true;
 }
 
 /** A dead entry. */

@@ -1,17 +1,20 @@
 // The archive wherever its work breaks off: every task is in Redis or in a segment, once, and reads as it did before.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { openEvidenceFiles } from '../../../src/store/evidence/files.ts';
 import { callbackAuthContext } from '../../../src/store/identity/orgs.ts';
+import { listDead, replayDead } from '../../../src/store/maintenance/dead-entries.ts';
 import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
 import { resealSome } from '../../../src/store/maintenance/resealing.ts';
+import { withUnreadableLog } from '../../../src/store/maintenance/unreadable-log.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
+import { UnreadableRecord } from '../../../src/store/redis/unreadable.ts';
 import { filteredOfAllTime } from '../../../src/store/tasks/filtered.ts';
 import { loadTask, loadWhole } from '../../../src/store/tasks/tasks.ts';
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
@@ -50,6 +53,7 @@ const parts: ArchiveParts = { db, files, sealer };
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const HOUR = 3600_000;
+const SILENT = { info: () => undefined, error: () => undefined };
 const RESTORED_IN = 365 * DAY - 1800_000;
 const BACK_AGAIN = { order: 'asc', after: null, from: null, to: null } as const;
 
@@ -257,9 +261,9 @@ describe('an archive', () => {
     const [id] = await segmentsOf(org);
     await files.remove(`${org}/archive/${id}`);
     const later = { ...store, archive: openArchive(parts) };
-    await expect(loadTask(later, org, task.task_id)).rejects.toThrow('could not read a file');
+    await expect(loadTask(later, org, task.task_id)).rejects.toThrow('a file is not in the file store');
     const query = { orgId: org, filters: {}, range: BACK_AGAIN, limit: 10 };
-    await expect(filteredOfAllTime(later, query)).rejects.toThrow('could not read a file');
+    await expect(filteredOfAllTime(later, query)).rejects.toThrow('a file is not in the file store');
     const other = await cancelled(org);
     expect((await loadTask(later, org, other.task_id))?.task.status).toBe('cancelled');
     // It is tried again, and does not keep other segments from being dissolved.
@@ -268,6 +272,47 @@ describe('an archive', () => {
     await runArchiver({ ...parts, db: later }, RESTORED_IN);
     expect(await archivedIds(db, another.org_id)).toEqual([]);
     expect(await archivedIds(db, org)).toContain(task.task_id);
+  });
+
+  it('sets a segment aside whose file is lost for a day, and brings it back when the file is', async () => {
+    const org = await addOrg(db);
+    const task = await cancelled(org);
+    await runArchiver(parts);
+    const [id = ''] = await segmentsOf(org);
+    const path = join(folder, org, 'archive', id);
+    await rename(path, `${path}.away`);
+    const later = () => withUnreadableLog({ ...store, archive: openArchive(parts) }, SILENT);
+    const { partition, segments } = orgKeysOf(db.prefix, org);
+    const entries = async () => (await listDead(db, null, 1000)).filter(({ name }) => name.includes(id));
+    const query = { orgId: org, filters: {}, range: BACK_AGAIN, limit: 10 };
+    const run = (hours: number) => {
+      const ahead = RESTORED_IN + hours * HOUR;
+      const { onUnreadable } = withUnreadableLog(withClockAhead(store, ahead), SILENT);
+      return runArchiver({ ...parts, db: { ...later(), ...(onUnreadable && { onUnreadable }) } }, ahead);
+    };
+
+    await run(0);
+    await expect.poll(entries).toMatchObject([{ kind: 'record', name: `${segments} ${org} ${id}` }]);
+    await run(23);
+    expect(await db.redis.zscore(segments, `${org} ${id}`)).not.toBeNull();
+    await expect(filteredOfAllTime(later(), query)).rejects.toThrow('not in the file store');
+    await run(25);
+    expect(await entries()).toMatchObject([{ kind: 'member', partition, name: `${org} ${id}` }]);
+    // Lists go on without its tasks.
+    const other = await cancelled(org);
+    expect((await filteredOfAllTime(later(), query)).items.map((one) => one.task.task_id)).toEqual([
+      other.task_id,
+    ]);
+    await expect(loadTask(later(), org, task.task_id)).rejects.toThrow(UnreadableRecord);
+
+    await rename(`${path}.away`, path);
+    expect((await loadTask(later(), org, task.task_id))?.task.status).toBe('cancelled');
+    const [entry] = await entries();
+    if (entry === undefined) throw new Error('there is no dead entry');
+    await replayDead(db, entry);
+    await run(27);
+    expect(await archivedIds(db, org)).toEqual([]);
+    expect(await keysAbout(db, org, task.task_id)).toContain('index:all');
   });
 
   describe('in a bucket', () => {
