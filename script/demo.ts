@@ -1,4 +1,4 @@
-// The demo: runs BioLayer in this process on its own Redis and uses it as a client would. One task is completed by a
+// The demo: runs BioLayer in this process, on its own Redis unless it is given another one, and uses it as a client would. One task is completed by a
 // worker; a second one breaches its SLA. The demo fails unless every event of both arrives as a webhook whose signature
 // the public `standardwebhooks` package verifies. All its files are in one folder, which it deletes at the end.
 
@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { BioLayer, type CreateTaskBody, type WebhookEvent } from '@biolayer/sdk';
 import { pino } from 'pino';
 import { Webhook } from 'standardwebhooks';
@@ -19,7 +20,7 @@ import { startWeb } from '../src/runtime/start-web.ts';
 import type { HistoryEntry } from '../src/state/tasks/event.ts';
 import { firstBroken } from '../src/state/tasks/history.ts';
 import { createSealer } from '../src/store/redis/sealing.ts';
-import { readTopology } from '../src/store/redis/topology.ts';
+import { describeTopology, readTopology } from '../src/store/redis/topology.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -28,12 +29,14 @@ const ARRIVAL_LIMIT = 15 * SECOND;
 /** Time limit of the whole demo, ms; enough for a busy machine. */
 const LIMIT = 2 * MINUTE;
 
-const USAGE = `Usage: script/demo [--wrong-secret]
+const USAGE = `Usage: script/demo [--wrong-secret] [--redis <url>]
 
 Runs one task from creation to completion, then one that breaches its SLA, and shows
 each event with its verified webhook. Exits with 0 when every webhook was verified.
 
   --wrong-secret  verify with a wrong secret, to see the demo fail
+  --redis <url>   use this Redis, cluster or sentinels (as REDIS_URL), with a key prefix
+                  of its own; its keys stay there
 `;
 
 /** A failure whose message is enough; the stack is not printed. */
@@ -85,13 +88,13 @@ class Inbox {
   }
 }
 
-async function main(wrongSecret: boolean): Promise<void> {
+async function main(wrongSecret: boolean, redisUrl: string | undefined): Promise<void> {
   const startedAt = Date.now();
   const home = fileURLToPath(new URL('../.data/', import.meta.url));
   await mkdir(home, { recursive: true, mode: 0o700 });
   const dir = await mkdtemp(`${home}demo-`);
   cleanups.push(() => rm(dir, { recursive: true, force: true }));
-  const { url, org } = await startAll(dir);
+  const { url, org } = await startAll(dir, redisUrl);
   const api = new BioLayer({ apiKey: org.api_key, baseUrl: url });
 
   const bearer = randomBytes(12).toString('hex');
@@ -110,7 +113,11 @@ async function main(wrongSecret: boolean): Promise<void> {
   cleanups.push(() => receiver.close());
 
   say(`API       ${url}/v1`);
-  say(`Redis     embedded, in ${relative(process.cwd(), dir)}`);
+  say(
+    redisUrl === undefined
+      ? `Redis     embedded, in ${relative(process.cwd(), dir)}`
+      : `Redis     ${describeTopology(readTopology(redisUrl))}`,
+  );
   say(`Receiver  ${receiver.url}`);
 
   say('\n1. A task is created, offered to a worker, completed and delivered.\n');
@@ -129,14 +136,18 @@ async function main(wrongSecret: boolean): Promise<void> {
   say(`Took ${((Date.now() - startedAt) / SECOND).toFixed(1)} s. Next: script/server, and README.md.`);
 }
 
-/** Starts Redis, API and processors, and creates an org with a worker. */
-async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
-  const redis = await startEmbeddedRedis({ dir });
-  cleanups.push(() => redis.stop());
+/** Starts Redis unless there is one, API and processors, and creates an org with a worker. */
+async function startAll(dir: string, redisUrl: string | undefined): Promise<{ url: string; org: DemoOrg }> {
+  const startOwn = async () => {
+    const redis = await startEmbeddedRedis({ dir });
+    cleanups.push(() => redis.stop());
+    return redis.url;
+  };
+  const prefix = redisUrl === undefined ? 'bl' : `demo-${randomBytes(4).toString('hex')}`;
   const sealer = createSealer([randomBytes(32)]);
   const common = {
-    redis: readTopology(redis.url),
-    prefix: 'bl',
+    redis: readTopology(redisUrl ?? (await startOwn())),
+    prefix,
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
     evidenceStore: join(dir, 'evidence'),
@@ -256,6 +267,26 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** The flags; prints the usage and exits on --help and on unknown ones. */
+function readArguments() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        'wrong-secret': { type: 'boolean', default: false },
+        redis: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.redis !== undefined) readTopology(values.redis);
+    if (!values.help) return values;
+  } catch (error) {
+    process.stderr.write(`${USAGE}\n${(error as Error).message}\n`);
+    process.exit(2);
+  }
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+
 let exitCode: number | null = null;
 
 /** Cleans up and exits; the first call decides the exit code. */
@@ -277,12 +308,7 @@ function endBySignal(code: number): void {
   void end(code);
 }
 
-const [flag, ...rest] = process.argv.slice(2);
-if (rest.length > 0 || (flag !== undefined && flag !== '--wrong-secret')) {
-  const isHelp = flag === '--help' || flag === '-h';
-  (isHelp ? process.stdout : process.stderr).write(USAGE);
-  process.exit(isHelp ? 0 : 2);
-}
+const { redis, 'wrong-secret': wrongSecret } = readArguments();
 process.on('SIGINT', () => endBySignal(130));
 process.on('SIGTERM', () => endBySignal(143));
 setTimeout(() => {
@@ -290,7 +316,7 @@ setTimeout(() => {
   void end(1);
 }, LIMIT).unref();
 try {
-  await main(flag === '--wrong-secret');
+  await main(wrongSecret, redis);
 } catch (error) {
   const text = error instanceof DemoFailed ? error.message : error instanceof Error ? error.stack : error;
   // Errors during the clean-up after a signal are expected.

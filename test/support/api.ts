@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { afterAll } from 'vitest';
 import { type ProcessorOptions, startProcessors } from '../../src/processors/processors.ts';
@@ -14,7 +14,7 @@ import { type RunningApi, startWeb, type WebOptions } from '../../src/runtime/st
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
-import { freshPrefix, testRedisUrl } from './redis.ts';
+import { freshPrefix, openRedis, testRedisUrl } from './redis.ts';
 
 export const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 
@@ -87,8 +87,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const processors = options.processors
     ? await startProcessors({ ...common, ...options.notices, concurrency: 20 })
     : null;
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
-  redis.on('error', () => undefined);
+  const redis = openRedis(redisUrl);
   const check = await documentedAnswers(web.url);
   const client = (credential: string | null) => new Client(web.url, credential, check);
   return {

@@ -11,13 +11,13 @@ import { changeTask, createTask } from '../../src/store/commands/change.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { commit } from '../../src/store/redis/commit.ts';
-import { connectNear, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { newId } from '../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { loadHistory, loadTask } from '../../src/store/tasks/tasks.ts';
 import { poolWrites } from '../../src/store/workers/pools.ts';
 import { loadWorker, workerWrites } from '../../src/store/workers/workers.ts';
-import { freshPrefix, testTopology } from './redis.ts';
+import { freshPrefix, openRedis } from './redis.ts';
 import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
 
 /** A store on one server. */
@@ -27,7 +27,7 @@ export interface TestDb extends Db {
 
 /** Opens a store with its own key prefix; called at the top level of a file or a `describe`. */
 export async function openTestDb(prefix = freshPrefix()): Promise<TestDb> {
-  const redis = connectNear(prefix, testTopology(), 'patient', (error) => console.error(error));
+  const redis = openRedis();
   await whenReady(redis);
   const clock = new RedisClock(redis);
   await clock.start();

@@ -1,5 +1,6 @@
 // Runs once before and after the suite: compiles the sources, which tests start as processes, finds a Chromium, and starts a
-// private Redis in a temporary folder, whose URL every test file receives. Tests write to Redis, so they never use REDIS_URL.
+// private Redis in a temporary folder, whose URL every test file receives; TEST_TOPOLOGY=cluster or sentinel starts several
+// instead. Tests write to Redis, so they never use REDIS_URL.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +8,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedRedis } from '../../src/runtime/embedded-redis.ts';
+import { startCluster } from './cluster.ts';
+import { startSentinels } from './sentinels.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -19,14 +22,26 @@ declare module 'vitest' {
 /** Compiles the sources and starts the Redis of the suite. @returns a function that stops it and deletes its data. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await promisify(execFile)('script/build');
-  const dir = await mkdtemp(join(tmpdir(), 'biolayer-test-'));
-  const redis = await startEmbeddedRedis({ dir });
+  const redis = await startRedis(process.env.TEST_TOPOLOGY ?? 'single');
   project.provide('redisUrl', redis.url);
   project.provide('chromium', await findChromium());
-  return async () => {
-    await redis.stop();
-    await rm(dir, { recursive: true, force: true });
-  };
+  return () => redis.stop();
+}
+
+async function startRedis(topology: string): Promise<{ url: string; stop(): Promise<void> }> {
+  switch (topology) {
+    case 'single': {
+      const dir = await mkdtemp(join(tmpdir(), 'biolayer-test-'));
+      const { url, stop } = await startEmbeddedRedis({ dir });
+      return { url, stop: () => stop().then(() => rm(dir, { recursive: true, force: true })) };
+    }
+    case 'cluster':
+      return startCluster();
+    case 'sentinel':
+      return startSentinels({ replicas: 1 });
+    default:
+      throw new Error(`TEST_TOPOLOGY must be single, sentinel or cluster, not ${topology}`);
+  }
 }
 
 async function findChromium(): Promise<string> {

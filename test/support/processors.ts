@@ -2,7 +2,7 @@
 // test.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { afterAll, onTestFinished } from 'vitest';
 import { OutboxWatch } from '../../src/processors/outbox-watch.ts';
 import { type ProcessorOptions, type Processors, startProcessors } from '../../src/processors/processors.ts';
@@ -68,9 +68,23 @@ export function openQueues(
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
   shards = 1,
 ): Queues {
-  const connectionOf = () => db.redis as Redis;
+  const own: Redis[] = [];
+  const connectionOf = (shard: number) => {
+    if (!(db.redis instanceof Cluster)) return db.redis;
+    const near = connectNear(
+      `${queuePrefix(db.prefix, shard)}:x`,
+      testTopology(),
+      'patient',
+      () => undefined,
+    );
+    own.push(near);
+    return near;
+  };
   const queues = new Queues({ connectionOf, prefix: db.prefix, shards, now: () => db.clock.now() });
-  atEnd(() => queues.close());
+  atEnd(async () => {
+    await queues.close();
+    for (const near of own) near.disconnect();
+  });
   return queues;
 }
 

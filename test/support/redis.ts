@@ -4,23 +4,56 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { Cluster, type Redis } from 'ioredis';
 import { expect, inject } from 'vitest';
+import { connect as connectTo } from '../../src/store/redis/connection.ts';
 import { readTopology, type Topology } from '../../src/store/redis/topology.ts';
 import type {} from './global-setup.ts';
 
-/** The URL of the Redis that the global setup started for this run. */
+/** The URL of the Redis that the global setup started for this run, or of the sentinels or cluster. */
 export function testRedisUrl(): string {
   return inject('redisUrl');
 }
 
-/** The same server with a database for one file that scans all keys often: those of all other tests slow it down. */
+/**
+ * The same server with a database for one file that scans all keys often: those of all other tests slow it down. A cluster
+ * has only one database.
+ */
 export function testDatabaseUrl(database: 1 | 2): string {
-  return `${testRedisUrl()}/${database}`;
+  const url = testRedisUrl();
+  switch (readTopology(url).kind) {
+    case 'single':
+      return `${url}/${database}`;
+    case 'sentinel':
+      return `${url}?db=${database}`;
+    case 'cluster':
+      return url;
+  }
 }
 
 /** The Redis of the suite, to connect to. */
 export function testTopology(): Topology {
   return readTopology(testRedisUrl());
+}
+
+/** Whether the Redis of the suite is one server, which a test can watch or put a proxy before. */
+export function isOneServer(): boolean {
+  return testTopology().kind === 'single';
+}
+
+/** A connection for a test, which reaches all keys and waits in an outage; KEYS and SCAN ask all masters of a cluster. */
+export function openRedis(url = testRedisUrl()): Redis {
+  const redis = connectTo(readTopology(url), 'patient', () => undefined);
+  if (!(redis instanceof Cluster)) return redis;
+  const masters = () => redis.nodes('master');
+  const onAll = {
+    keys: async (pattern: string) => (await Promise.all(masters().map((one) => one.keys(pattern)))).flat(),
+    async *scanStream(options: Parameters<Redis['scanStream']>[0]) {
+      for (const one of masters()) yield* one.scanStream(options);
+    },
+  };
+  // It has the same commands.
+  return Object.assign(redis, onAll) as unknown as Redis;
 }
 
 /** A unique key prefix. */
