@@ -1,10 +1,6 @@
 // A redis-server whose clock jumps forward and back, under libfaketime: nothing ends and no client is refused until the
 // clock is back or an operator confirms the new time.
 
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
@@ -14,17 +10,13 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { readTopology } from '../../src/store/redis/topology.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
 import { addTask, freshOrg } from '../support/db.ts';
+import { type FakeClocks, NO_FAKETIME, openFakeClocks } from '../support/faketime.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { ERRORS_ONLY, openQueues, outboxLength, runRelay, sealer } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { taskBody } from '../support/workers.ts';
 
-/** Path of the library in Debian's package. */
-const library = readdirSync('/usr/lib')
-  .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
-  .find((path) => existsSync(path));
-if (library === undefined)
-  console.warn('redis-clock.test.ts is skipped: it needs libfaketime (Debian: apt-get install libfaketime)');
+if (NO_FAKETIME !== null) console.warn(`redis-clock.test.ts is ${NO_FAKETIME}`);
 
 const SOON = { timeout: 30_000 };
 const HOUR = 3600_000;
@@ -35,28 +27,18 @@ interface Shown {
   sla: { breaches: { clock: string }[] };
 }
 
-describe.skipIf(library === undefined)("Redis' clock", () => {
-  let dir: string;
+describe.skipIf(NO_FAKETIME !== null)("Redis' clock", () => {
+  let clocks: FakeClocks;
   let redis: OwnRedis;
   let api: TestApi;
   let processors: Processors;
 
   /** Sets the clock of Redis ahead of the real time. */
-  async function setClock(ahead: string): Promise<void> {
-    await writeFile(join(dir, 'next'), `${ahead}\n`);
-    await rename(join(dir, 'next'), join(dir, 'clock'));
-  }
+  const setClock = (ahead: string) => clocks.set('redis', ahead);
 
   beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'biolayer-clock-'));
-    await setClock('+0');
-    redis = await startOwnRedis({
-      // libc comes first, because jemalloc reads the time while libfaketime initialises.
-      LD_PRELOAD: `${library}:libc.so.6`,
-      FAKETIME_TIMESTAMP_FILE: join(dir, 'clock'),
-      FAKETIME_CACHE_DURATION: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    });
+    clocks = await openFakeClocks(['redis']);
+    redis = await startOwnRedis(clocks.envOf('redis'));
     api = await startApi({ redisUrl: redis.url, sealer });
     processors = await startProcessors({
       redis: readTopology(redis.url),
@@ -71,7 +53,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     await processors?.close();
     await api?.close();
     await redis?.stop();
-    await rm(dir, { recursive: true, force: true });
+    await clocks?.remove();
   });
 
   const ready = async () => ((await (await fetch(`${api.url}/readyz`)).json()) as { status: string }).status;

@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type FakeClocks, openFakeClocks } from '../support/faketime.ts';
 import { freePort, startOwnRedis } from '../support/own-redis.ts';
 import { type RedisProxy, startRedisProxy } from '../support/redis-proxy.ts';
 
@@ -22,6 +23,10 @@ type Signal = 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2';
 export interface SystemOptions {
   /** The processes reach Redis through a proxy. */
   proxy?: boolean;
+  /** Clients reach the web process through a proxy. */
+  webProxy?: boolean;
+  /** The clocks of all parts can be set; needs libfaketime. */
+  clocks?: boolean;
   /** A command that starts Redis. */
   redisWrapper?: readonly string[];
   /** Variables of single processes. */
@@ -36,6 +41,9 @@ export interface System {
   redisUrl: string;
   redisDir: string;
   proxy: RedisProxy | null;
+  webProxy: RedisProxy | null;
+  /** Clocks by part. */
+  clocks: FakeClocks | null;
   /** Kills a part with SIGKILL and starts it again; resolves when it is ready. */
   killAndRestart(part: Part): Promise<void>;
   /** Sends SIGKILL; resolves when it has ended. */
@@ -56,7 +64,9 @@ const PRELOADED = ['./test/support/shifted-date.mjs', './test/faults/suite/block
 
 /** Starts everything. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const redis = await startOwnRedis({}, [['enable-debug-command', 'local']], options.redisWrapper);
+  const clocks = options.clocks ? await openFakeClocks(PARTS) : null;
+  const debug = [['enable-debug-command', 'local']] as const;
+  const redis = await startOwnRedis(clocks?.envOf('redis'), debug, options.redisWrapper);
   const proxy = options.proxy ? await startRedisProxy(redis.url) : null;
   const port = await freePort();
   const env = {
@@ -87,7 +97,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     const file = part === 'web' ? 'web.js' : 'worker.js';
     const imports = PRELOADED.flatMap((module) => ['--import', module]);
     const child = spawn(process.execPath, [...imports, `${dist}/src/${file}`], {
-      env: { ...env, ...options.env?.[part] },
+      env: { ...env, ...clocks?.envOf(part), ...options.env?.[part] },
       stdio: ['ignore', 'pipe', process.env.FAULT_LOGS === undefined ? 'ignore' : 'inherit'],
     });
     children.set(part, child);
@@ -113,8 +123,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   };
   const kill = (part: Part) => (part === 'redis' ? redis.kill() : end(part, 'SIGKILL'));
   await Promise.all([start('web'), start('worker 1'), start('worker 2')]);
+  const webUrl = `http://127.0.0.1:${port}`;
+  const webProxy = options.webProxy ? await startRedisProxy(webUrl) : null;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: webProxy === null ? webUrl : new URL(webProxy.url).origin,
+    webProxy,
+    clocks,
     redisUrl: redis.url,
     redisDir: redis.dir,
     proxy,
@@ -143,8 +157,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       }),
     async stop() {
       await Promise.all([...children.keys()].map(kill));
-      await proxy?.close();
+      await Promise.all([proxy?.close(), webProxy?.close()]);
       await redis.stop();
+      await clocks?.remove();
     },
   };
 }

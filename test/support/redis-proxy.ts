@@ -21,7 +21,7 @@ export interface RedisProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy for the Redis at `url`. */
+/** Starts a proxy for the Redis at `url`, or for another server: a disturbance does not depend on the protocol. */
 export async function startRedisProxy(url: string): Promise<RedisProxy> {
   const { hostname, port } = new URL(url);
   const sockets = new Set<Socket>();

@@ -1,13 +1,24 @@
 // Faults that happen together. The pairs are named, so that each has a row; the moments of their beginnings are drawn.
 
 import { Random } from '../../../src/simulation/random.ts';
+import { CLOCK_FAULTS } from './clock-faults.ts';
 import { LOAD_FAULTS } from './load-faults.ts';
+import { NETWORK_FAULTS } from './network-faults.ts';
 import { PROCESS_FAULTS } from './process-faults.ts';
 import { REDIS_FAULTS } from './redis-faults.ts';
 import { type Fault, pause } from './scene.ts';
+import { SIZE_FAULTS } from './size-faults.ts';
 import { UPGRADE_FAULTS } from './upgrade.ts';
 
-const SINGLE = [...PROCESS_FAULTS, ...REDIS_FAULTS, ...LOAD_FAULTS, ...UPGRADE_FAULTS];
+const SINGLE = [
+  ...PROCESS_FAULTS,
+  ...CLOCK_FAULTS,
+  ...REDIS_FAULTS,
+  ...NETWORK_FAULTS,
+  ...LOAD_FAULTS,
+  ...SIZE_FAULTS,
+  ...UPGRADE_FAULTS,
+];
 
 const MIXES = [
   ['kill -9 Redis', 'kill -9 web'],

@@ -1,4 +1,4 @@
-// Faults of Redis and of the way to it: refused writes, broken connections, lost keys, damaged files.
+// Faults of Redis: refused writes, broken connections, lost keys, damaged files.
 
 import { execFile } from 'node:child_process';
 import { appendFile, cp, rm, stat, truncate } from 'node:fs/promises';
@@ -17,17 +17,8 @@ import {
 } from './scene.ts';
 
 const run = promisify(execFile);
-const PROXY: SystemOptions = { proxy: true };
 /** Redis goes on when its file may not grow, as on a full disk. */
 const FULL_DISK: SystemOptions = { redisWrapper: ['env', '--ignore-signal=XFSZ'] };
-
-/** Every piece of data between the processes and Redis is late; some connections break. */
-const disturbed =
-  (latencyMs: (scene: Scene) => number, breaks: number): Fault['inject'] =>
-  async (scene) => {
-    scene.system.proxy?.disturb(() => (scene.random.next() < breaks ? 'break' : latencyMs(scene)));
-    return () => scene.system.proxy?.disturb(null);
-  };
 
 /** Kills Redis, lets `damage` change its files, and starts it. */
 const whileDown =
@@ -89,14 +80,6 @@ export const REDIS_FAULTS: readonly Fault[] = [
   { name: 'maxmemory reached for 6 s', inject: configured(memoryIsFull), holdMs: 6000 },
   { name: 'Redis refuses new connections, old ones killed', holdMs: 5000, inject: noConnections },
   { name: 'disk of Redis full for 6 s', inject: fullDisk, holdMs: 6000, system: FULL_DISK },
-  { name: 'latency of 100 ms to Redis', inject: disturbed(() => 100, 0), holdMs: 8000, system: PROXY },
-  {
-    name: 'loss: retransmissions and broken connections',
-    inject: disturbed(({ random }) => (random.next() < 0.05 ? 400 : 0), 0.002),
-    holdMs: 8000,
-    system: PROXY,
-  },
-  { name: 'network to Redis silent for 8 s', inject: disturbed(() => 8000, 0), holdMs: 1000, system: PROXY },
   {
     name: "keys of BullMQ's queues deleted",
     async inject(scene) {

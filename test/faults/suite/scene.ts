@@ -28,6 +28,10 @@ export interface Fault {
   inject(scene: Scene): Promise<(() => Promise<void> | void) | void>;
   /** From the injection until it is undone, ms. */
   holdMs?: number;
+  /** Why it is not run, for the table; null: it is. */
+  skipped?: string | null;
+  /** Time limit of the row, ms; default: four minutes. */
+  limitMs?: number;
   /** How the system is started for it; other faults with the same options use the same system. */
   system?: SystemOptions;
   /** What the tasks are; default: all kinds that are not raced. */

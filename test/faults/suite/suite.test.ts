@@ -29,10 +29,12 @@ async function systemFor({ system: options = {} }: Fault): Promise<System> {
 }
 
 describe('the system keeps its promises', () => {
-  it.each(faultsOf(seed).map((fault) => [fault.name, fault] as const))(
-    '%s',
-    { timeout: 240_000 },
-    async (_, fault) => {
+  for (const fault of faultsOf(seed))
+    it(fault.name, { timeout: fault.limitMs ?? 240_000 }, async ({ skip }) => {
+      if (fault.skipped != null) {
+        console.log(`| ${fault.name} | | | | | | | ${fault.skipped} |`);
+        skip(fault.skipped);
+      }
       const row = await runFault(fault, await systemFor(fault), seed);
       const { fault: name, inFlight, tasks, lost, doubled, broken, recovery, note } = row;
       console.log(
@@ -46,6 +48,5 @@ describe('the system keeps its promises', () => {
         running = null;
       }
       expect(row.findings.slice(0, 30)).toEqual([]);
-    },
-  );
+    });
 });
