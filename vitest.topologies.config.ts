@@ -4,6 +4,20 @@
 import { defineConfig } from 'vitest/config';
 import suite from './vitest.config.ts';
 
+/** On a cluster alone. */
+const OF_ONE_SERVER = [
+  // They look at the keys of all servers, which other files change: a cluster has no second database.
+  'test/api/http/bodies.test.ts',
+  'test/api/routes/tasks/task-body.test.ts',
+  'test/api/routes/workers/match.test.ts',
+  // They watch or hold the commands of one connection.
+  'test/api/routes/workers/{submit-race,drafts}.test.ts',
+  // It expects what `doctor` says of one server.
+  'test/cli/doctor.test.ts',
+  // They run a relay alone, on a connection to one server.
+  'test/processors/{relay,isolation,matching}.test.ts',
+];
+
 export default defineConfig({
   ...suite,
   test: {
@@ -18,6 +32,7 @@ export default defineConfig({
       'test/api/access/{credential-guards,removed-ids}.test.ts',
       'test/api/middleware/lost-answers.test.ts',
       'test/api/routes/tasks/task-batch.test.ts',
+      ...(process.env.TEST_TOPOLOGY === 'cluster' ? OF_ONE_SERVER : []),
     ],
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -6,6 +6,7 @@ import { ARCHIVED } from '../../src/store/redis/archive.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import type { Sealer } from '../../src/store/redis/sealing.ts';
+import { serversOf } from '../../src/store/redis/servers.ts';
 import { ERRORS_ONLY, withClockAhead } from './processors.ts';
 
 export const DAY = 24 * 3600 * 1000;
@@ -40,8 +41,10 @@ export async function archivedIds(db: Db, orgId: string): Promise<string[]> {
 /** The keys of Redis, but for channels and queues, that hold anything about a task. */
 export async function keysAbout(db: Db, orgId: string, taskId: string): Promise<string[]> {
   const { partition } = orgKeysOf(db.prefix, orgId);
-  const own = await db.redis.keys(`${db.prefix}:?${partition}?:${orgId}:*:${taskId}`);
-  const sets = await db.redis.keys(`${db.prefix}:?${partition}?:${orgId}:index:*`);
+  const found = async (pattern: string) =>
+    (await Promise.all(serversOf(db.redis).map((one) => one.keys(pattern)))).flat();
+  const own = await found(`${db.prefix}:?${partition}?:${orgId}:*:${taskId}`);
+  const sets = await found(`${db.prefix}:?${partition}?:${orgId}:index:*`);
   const listed = await Promise.all(
     sets.map(async (key) => (await db.redis.zrange(key, 0, '-1')).some((one) => one.includes(taskId))),
   );

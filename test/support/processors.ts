@@ -10,7 +10,7 @@ import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues } from '../../src/queues/queues.ts';
 import { queuePrefix } from '../../src/queues/shards.ts';
-import { connectSubscriber, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { connectNear, connectSubscriber, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
