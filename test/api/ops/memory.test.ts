@@ -73,8 +73,8 @@ describe('memory that runs short', { timeout: 60_000 }, () => {
       await sleep(500);
       rounds.push(Number(/total_commands_processed:(\d+)/.exec(await api.redis.info('stats'))?.[1]));
     }
-    // A worker that repeats at once sends ten thousand a second.
-    expect(rounds.at(-1)).toBeLessThan(200);
+    // A worker that repeats at once sends five thousand. A look at all partitions is 256 commands within a script.
+    expect(rounds.at(-1)).toBeLessThan(1000);
     await fill(null);
     await client.patch(`/v1/workers/${worker_id}`, { capacity: before + 10 });
     await expect.poll(offers, SOON).toBe(before + 10);
