@@ -1,27 +1,24 @@
-// Adds the jobs of checks that are due soon. The relay adds a job only if its check is due within `SCHEDULED_AHEAD`, because
+// Adds the jobs of moments that are near. The relay adds a moment's job only if a check is due within `SCHEDULED_AHEAD`, because
 // most tasks have moved on long before their clocks run out. The others are found here, in the index of due times.
 //
 // A task is indexed by its next check. After a check runs, its commit schedules the next one. So each time range of the
 // index is read only once.
 
-import { isScheduledNow, SCHEDULED_AHEAD } from '../queues/catalogue.ts';
-import { checkJob } from '../queues/new-jobs.ts';
+import { SCHEDULED_AHEAD } from '../queues/catalogue.ts';
+import { momentJob } from '../queues/new-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
-import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { partitionsWith } from '../store/redis/partition-counts.ts';
-import { pagesByScore } from '../store/redis/score-pages.ts';
-import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
-import { loadTask } from '../store/tasks/tasks.ts';
+import { forEachIntact } from '../store/redis/unreadable.ts';
+import { momentsDue } from '../store/tasks/due-index.ts';
 import { PeriodicTask } from './periodic-task.ts';
 
 /** How often the index is read, ms. */
 const RUN_EVERY_MS = 15_000;
 /** Another process continues this long after the last run of one that died, ms; well within `SCHEDULED_AHEAD`. */
 const LOCK_MS = 25_000;
-const BATCH = 500;
 
 export class CheckScheduler {
   readonly #db: Db;
@@ -60,38 +57,18 @@ export class CheckScheduler {
     await Promise.all([this.#task.close(), this.#firstRun]);
   }
 
-  /** Adds the jobs of the checks that are due soon and were not when it was called last. */
+  /** Adds the jobs of the moments that are near and were not when it was called last. */
   async schedule(): Promise<void> {
-    const until = this.#db.clock.now() + SCHEDULED_AHEAD;
+    const now = this.#db.clock.now();
+    const until = now + SCHEDULED_AHEAD;
     // When the clock has gone back, everything is read again.
     const from = until < this.#scheduledUntil ? 0 : this.#scheduledUntil;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).due;
     const indexed = await partitionsWith(this.#db, ({ due }) => [['ZCOUNT', due, from, until]]);
-    await forEachIntact(this.#db, indexed, keyOf, (partition) =>
-      this.#scheduleIndexed(keyOf(partition), from, until),
-    );
+    await forEachIntact(this.#db, indexed, keyOf, async (partition) => {
+      const moments = await momentsDue(this.#db, partition, { from, until, now });
+      await this.#queues.add(moments.map((at) => momentJob({ partition, at }, now)));
+    });
     this.#scheduledUntil = until;
-  }
-
-  async #scheduleIndexed(key: string, from: number, until: number): Promise<void> {
-    for await (const page of pagesByScore(this.#db.redis, key, { from, until, size: BATCH }))
-      await this.#scheduleChecksOf(page.map(([member]) => member));
-  }
-
-  async #scheduleChecksOf(members: readonly string[]): Promise<void> {
-    const jobs = await Promise.all(
-      members.map(async (member) => {
-        const [org_id = '', task_id = ''] = member.split(' ');
-        const stored = await nullIfUnreadable(this.#db, () => loadTask(this.#db, org_id, task_id));
-        if (stored === null) return [];
-        const now = this.#db.clock.now();
-        const jobData = { org_id, task_id, version: stored.task.version };
-        return checksOf(stored.task)
-          .filter(isDelayed)
-          .filter((check) => isScheduledNow(check, now))
-          .map((check) => checkJob(jobData, check, now));
-      }),
-    );
-    await this.#queues.add(jobs.flat());
   }
 }

@@ -10,6 +10,8 @@ const MAX_DELAY_MS = 60_000;
 export class MissingJobs {
   readonly #db: Db;
   readonly #queues: Queues;
+  /** Replacements that are being added, by their ids. */
+  readonly #adding = new Map<string, Promise<void>>();
   /** Jobs added since the start. */
   added = 0;
 
@@ -19,7 +21,14 @@ export class MissingJobs {
   }
 
   /** Adds `replacement` unless it, or one of the jobs that it stands in for, is still to run. */
-  async add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
+  add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
+    const { jobId } = replacement.opts;
+    const adding = this.#adding.get(jobId) ?? this.#add(originals, replacement);
+    this.#adding.set(jobId, adding);
+    return adding.finally(() => this.#adding.delete(jobId));
+  }
+
+  async #add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
     for (const job of [...originals, replacement]) if (await this.#isScheduledSoon(job)) return;
     await this.#queues.add([replacement]);
     this.added += 1;
@@ -27,7 +36,7 @@ export class MissingJobs {
 
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
   async #isScheduledSoon({ queue: name, data, opts }: NewJob): Promise<boolean> {
-    const shard = this.#queues.shardOf(data.org_id);
+    const shard = this.#queues.shardOfJob(data);
     const queue = shard.all[name];
     // Asked first, because BullMQ looks for the state of an unknown job in every list, from end to end.
     if ((await shard.redis.exists(queue.toKey(opts.jobId))) === 0) return false;

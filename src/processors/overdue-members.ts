@@ -44,7 +44,7 @@ export async function forEachOverdue(
   let failed = 0;
   for await (const page of pagesByScore(db.redis, index.key, { from: 0, until, size: PAGE })) {
     for (let at = 0; at < page.length; at += AT_ONCE) {
-      const all = page.slice(at, at + AT_ONCE).map((one) => actOn(db, log, index, one, act));
+      const all = page.slice(at, at + AT_ONCE).map((one) => actOnMember(db, log, index, one, act));
       // All end before an error of the whole, such as an outage, ends the walk.
       for (const one of await Promise.allSettled(all))
         if (one.status === 'rejected') throw one.reason;
@@ -55,8 +55,11 @@ export async function forEachOverdue(
   return failed;
 }
 
-/** @returns false when the member failed on its own. */
-async function actOn(
+/**
+ * Runs `act` for a member. If it is malformed or fails on its own, it is set aside or postponed, and reported.
+ * @returns false when the member failed on its own. @throws an error that concerns all of them, such as an outage
+ */
+export async function actOnMember(
   db: Db,
   log: Log,
   { partition, key, pattern }: OverdueIndex,

@@ -24,6 +24,7 @@ import { writeProbe } from '../store/redis/write-probe.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
+import { runSlaJob } from './due-checks.ts';
 import { guardJobs, type RunJob, type RunUnread } from './job-guard.ts';
 import { tracedJobs } from './job-tracing.ts';
 import { runLifecycleJob } from './lifecycle.ts';
@@ -38,7 +39,6 @@ import { CLAIM_AFTER_IDLE_MS, Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { StatsTallier } from './stats.ts';
 import { Sweeper } from './sweeper.ts';
-import { runSlaJob } from './timers.ts';
 import { WebhookProcessor } from './webhooks/deliver.ts';
 import { WebhookSender } from './webhooks/sender.ts';
 import { WriteGate } from './write-gate.ts';
@@ -173,10 +173,10 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       ),
     ),
     sla: gate.held(
-      guardJobs(db, 'sla', ({ data }, job, token) =>
+      guardJobs(db, 'sla', (read, job, token) =>
         runSlaJob(
-          { db, queues, schemas, onCheck: (kind, ms) => metrics.countCheck(kind, ms) },
-          data,
+          { db, queues, schemas, log, onCheck: (kind, ms) => metrics.countCheck(kind, ms) },
+          read,
           job,
           token,
         ),

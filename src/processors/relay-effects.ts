@@ -3,14 +3,14 @@
 //
 // 1. Deliveries to the org's endpoints are enqueued, notices are added for workers who have channels, matches are requested,
 //    and jobs are added.
-// 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
-//    of one task may be relayed in any order.
+// 2. Jobs of cancelled matches are removed. If such a match has been scheduled again since, its job is added again: entries
+//    of one task may be relayed in any order. The job of a moment stays: it runs what is due then, if anything.
 
 import { checkJob, deliveryJob, noticeJob, withTrace } from '../queues/new-jobs.ts';
 import { cancelledChecks, cancelledJobs, jobsOf, matchRequestsOf } from '../queues/outbox-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { checkKey, checksOf, isDelayed, mayBeScheduledAgain } from '../state/tasks/scheduled-checks.ts';
+import { checkKey, checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import { addNotices } from '../store/notices/notices.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
@@ -46,7 +46,7 @@ async function carryOut(deps: RelayDeps, entries: readonly OutboxEntry[]): Promi
     deliverToEndpoints(deps, entries),
     notifyWorkers(deps, entries),
   ]);
-  await Promise.all(entries.map((entry) => queues.drop(entry.org_id, cancelledJobs(entry, now))));
+  await Promise.all(entries.map((entry) => queues.drop(entry.org_id, cancelledJobs(entry))));
   await Promise.all(entries.map((entry) => restoreJobs(deps, entry, now)));
 }
 
@@ -84,7 +84,7 @@ async function notifyWorkers({ db, jobs }: RelayDeps, entries: readonly OutboxEn
  * after this load has its own entry, whose job is added after the removal.
  */
 async function restoreJobs({ db, queues }: RelayDeps, entry: OutboxEntry, now: number): Promise<void> {
-  const removed = new Set(cancelledChecks(entry, now).filter(mayBeScheduledAgain).map(checkKey));
+  const removed = new Set(cancelledChecks(entry).map(checkKey));
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);
   if (stored === null) return;

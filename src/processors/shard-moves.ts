@@ -72,7 +72,7 @@ async function moveJob(
   const job = await readJob(queue, id);
   // It has ended; or it cannot be read, and the sweeper adds another one.
   if (job === undefined) return 'stays';
-  const to = queues.shardOf(String(Object(job.data).org_id));
+  const to = queues.shardOfJob(job.data);
   if (to.index === from.index) return 'stays';
   const delay = Math.max(0, ((await delayedUntil(from, name, id)) ?? now) - now);
   await to.all[name].add(job.name, job.data, { ...job.opts, jobId: id, timestamp: now, delay });

@@ -10,6 +10,7 @@ import {
   checkJob,
   deliveryJob,
   matchingJob,
+  momentJob,
   noticeJob,
   orderedJob,
   orphanedReservationJob,
@@ -18,6 +19,7 @@ import {
   retryJob,
 } from '../queues/new-jobs.ts';
 import type { QueueShard, Queues } from '../queues/queues.ts';
+import { momentOf } from '../state/tasks/due-moment.ts';
 import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';
 import { isSuspended } from '../store/identity/suspension.ts';
@@ -25,6 +27,7 @@ import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { partitionsWith } from '../store/redis/partition-counts.ts';
+import type { Scored } from '../store/redis/score-pages.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
@@ -149,7 +152,7 @@ export class Sweeper {
         });
       };
       await walk(keys.due, TWO_IDS, (member, score) =>
-        this.#runOverdueChecks(keys.due, member, score, now, idSuffix),
+        this.#runOverdueChecks(keys.due, partition, [member, score], now, idSuffix),
       );
       await walk(keys.pendingDeliveries, DELIVERY, (member, score) =>
         this.#deliverOverdue(member, score, now, idSuffix),
@@ -210,10 +213,11 @@ export class Sweeper {
     this.failed += failed;
   }
 
+  /** Adds a job that runs all overdue checks of the partition, or the job of a verification. */
   async #runOverdueChecks(
     key: string,
-    member: string,
-    score: number,
+    partition: string,
+    [member, score]: Scored,
     now: number,
     idSuffix: string,
   ): Promise<void> {
@@ -228,7 +232,13 @@ export class Sweeper {
     if (overdue.length === 0) await removeMember(this.#db, key, member, score);
     const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
     for (const check of overdue)
-      await this.#missing.add([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
+      if (check.kind === 'verify')
+        await this.#missing.add([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
+    if (overdue.every(({ kind }) => kind === 'verify')) return;
+    await this.#missing.add(
+      [momentJob({ partition, at: momentOf(score, 0) }, now)],
+      momentJob({ partition, at: Math.floor(now) }, now, idSuffix),
+    );
   }
 
   async #deliverOverdue(member: string, score: number, now: number, idSuffix: string): Promise<void> {

@@ -10,7 +10,20 @@ export type QueueName = (typeof QUEUES)[number];
 /** Format version of the job data, except of checks, which have their own; see `read-job.ts`. */
 export const JOB_FORM = 1;
 
-/** A check of a task: in `lifecycle` if it is run at once, in `sla` if it is run later. */
+/** Format version of the job of a moment, which older processes leave to newer ones. The next one of checks is higher. */
+export const MOMENT_FORM = 7;
+
+/** All checks of a partition that are due by a moment, in the index of due times. */
+export interface MomentJob {
+  form: typeof MOMENT_FORM;
+  partition: string;
+  /** The moment, ms. */
+  at: number;
+  /** Number of the job among those that share the work of the moment, from 1. */
+  part: number;
+}
+
+/** A check of a task: in `lifecycle` if it is run at once, in `sla` if it is run later and not in the index of due times. */
 export interface CheckJob<C extends ScheduledCheck = ScheduledCheck> {
   form: number;
   org_id: string;
@@ -89,7 +102,8 @@ export interface Jobs {
     | { name: 'worker'; data: WorkerJob }
     | { name: 'pool'; data: PoolJob }
     | { name: 'replay'; data: ReplayJob };
-  sla: { name: DelayedCheck['kind']; data: CheckJob<DelayedCheck> };
+  /** A check of the index of due times has a job of its own when it failed, or when an older process added it. */
+  sla: { name: 'moment'; data: MomentJob } | { name: DelayedCheck['kind']; data: CheckJob<DelayedCheck> };
   webhooks: { name: 'deliver'; data: DeliveryJob };
   retries: { name: 'deliver'; data: DeliveryJob };
   bulk: { name: 'bulk_action'; data: BulkActionJob };
@@ -151,12 +165,12 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
 };
 
 /**
- * A check gets its job this long before it is due, ms. Most checks are cancelled earlier, and never cost a job.
+ * A moment gets its job this long before, ms. Most checks are cancelled earlier, and never cost a job.
  * `processors/check-scheduler.ts` adds the jobs of those that are still scheduled then.
  */
 export const SCHEDULED_AHEAD = 60_000;
 
-/** Whether the check has a job by now: it is due soon, or not in the index of due times. */
+/** Whether a job runs the check that exists by now: it is due soon, or not in the index of due times. */
 export function isScheduledNow(check: ScheduledCheck, now: number): boolean {
   return check.kind === 'match' || check.at <= now + SCHEDULED_AHEAD;
 }

@@ -2,7 +2,14 @@
 // one. A suffix makes it another job: `idSuffix` is set by the sweeper, because a lost job may have left its id behind.
 
 import { checkSubject, formOfChecks, isDelayed } from '../state/tasks/scheduled-checks.ts';
-import { type DeliveryJob, type DeliveryTarget, JOB_FORM, type JobCheck, type NewJob } from './catalogue.ts';
+import {
+  type DeliveryJob,
+  type DeliveryTarget,
+  JOB_FORM,
+  type JobCheck,
+  MOMENT_FORM,
+  type NewJob,
+} from './catalogue.ts';
 
 /** Joins the parts of an id; null and undefined are left out. */
 function idFrom(...parts: readonly (string | number | null | undefined)[]): string {
@@ -19,7 +26,27 @@ export function poolJob(
 }
 
 /**
- * The job of a check.
+ * The job of a moment: it runs all checks of the partition that are due by then.
+ * @param at the moment, ms, from `momentOf`. @param now ms, by Redis' clock. @param part see `MomentJob`
+ */
+export function momentJob(
+  { partition, at, part = 1 }: { partition: string; at: number; part?: number },
+  now: number,
+  idSuffix: string | null = null,
+): NewJob {
+  const jobId =
+    idSuffix === null ? idFrom('moment', partition, at, part) : idFrom('moment', partition, idSuffix);
+  return {
+    queue: 'sla',
+    name: 'moment',
+    data: { form: MOMENT_FORM, partition, at, part },
+    // Removed when it ends, so that it can be added again.
+    opts: { jobId, delay: Math.max(0, Math.ceil(at - now)), removeOnComplete: true },
+  };
+}
+
+/**
+ * The job of one check.
  * @param about the task at the version that scheduled the check. @param now ms, by Redis' clock.
  */
 export function checkJob(

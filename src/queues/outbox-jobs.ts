@@ -1,13 +1,16 @@
 // What follows from an outbox entry: the jobs and match requests that it adds, and the delayed jobs that it cancels.
 
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { type DelayedCheck, isDelayed } from '../state/tasks/scheduled-checks.ts';
-import { hasJob, isScheduledNow, JOB_FORM, type NewJob } from './catalogue.ts';
+import { momentOf } from '../state/tasks/due-moment.ts';
+import type { DelayedCheck, ScheduledCheck } from '../state/tasks/scheduled-checks.ts';
+import { partitionOf } from '../store/redis/keys.ts';
+import { hasJob, isScheduledNow, JOB_FORM, type JobCheck, type NewJob } from './catalogue.ts';
 import {
   bulkActionJob,
   checkJob,
   checkJobId,
   deliveryJob,
+  momentJob,
   noticeJob,
   poolJob,
   replayJob,
@@ -54,11 +57,17 @@ function untracedJobs(entry: OutboxEntry, now: number): NewJob[] {
         ...entry.scheduled
           .filter(hasJob)
           .filter((check) => isScheduledNow(check, now))
-          .map((check) => checkJob(entry, check, now)),
+          .map((check) => jobOfCheck(entry, check, now)),
         ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
       ];
     }
   }
+}
+
+/** The job that runs a check: of its own, or of its moment. */
+function jobOfCheck(entry: Extract<OutboxEntry, { kind: 'task' }>, check: JobCheck, now: number): NewJob {
+  if (check.kind === 'verify' || check.kind === 'match') return checkJob(entry, check, now);
+  return momentJob({ partition: partitionOf(entry.org_id), at: momentOf(check.at, now) }, now);
 }
 
 function workerJobs(entry: Extract<OutboxEntry, { kind: 'worker' }>): NewJob[] {
@@ -75,14 +84,17 @@ function workerJobs(entry: Extract<OutboxEntry, { kind: 'worker' }>): NewJob[] {
   ];
 }
 
-/** The checks with a delayed job that an outbox entry cancels. @param now ms, by Redis' clock. */
-export function cancelledChecks(entry: OutboxEntry, now: number): DelayedCheck[] {
-  if (entry.kind !== 'task') return [];
-  return entry.cancelled.filter(isDelayed).filter((check) => isScheduledNow(check, now));
+/** The checks with a delayed job of their own that an outbox entry cancels. */
+export function cancelledChecks(entry: OutboxEntry): DelayedCheck[] {
+  return entry.kind === 'task' ? entry.cancelled.filter(isLaterMatch) : [];
 }
 
-/** Ids of the delayed jobs that an outbox entry cancels. @param now ms, by Redis' clock. */
-export function cancelledJobs(entry: OutboxEntry, now: number): string[] {
+/** Ids of the delayed jobs that an outbox entry cancels. */
+export function cancelledJobs(entry: OutboxEntry): string[] {
   if (entry.kind !== 'task') return [];
-  return cancelledChecks(entry, now).map((check) => checkJobId(entry, check));
+  return cancelledChecks(entry).map((check) => checkJobId(entry, check));
+}
+
+function isLaterMatch(check: ScheduledCheck): check is DelayedCheck & { kind: 'match' } {
+  return check.kind === 'match' && check.after !== null;
 }

@@ -3,8 +3,9 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { DEFAULTS, EVENTS_KEPT, type NewJob, QUEUES, type QueueName } from './catalogue.ts';
+import { KnownMoments } from './known-moments.ts';
 import { backendBy, type Now } from './redis-time.ts';
-import { allShards, queuePrefix, type ShardConnections, shardOfOrg } from './shards.ts';
+import { allShards, queuePrefix, type ShardConnections, shardOfOrg, shardOfPartition } from './shards.ts';
 
 /** The queues of one shard. */
 export interface QueueShard {
@@ -29,6 +30,7 @@ export interface QueuesOptions {
 export class Queues {
   readonly shards: readonly [QueueShard, ...QueueShard[]];
   readonly #now: Now;
+  readonly #moments = new KnownMoments();
   readonly #open: (index: number) => QueueShard;
 
   constructor({ connectionOf, prefix, shards = 1, now }: QueuesOptions) {
@@ -41,6 +43,13 @@ export class Queues {
   /** The shard with the jobs of an org. */
   shardOf(orgId: string): QueueShard {
     return this.shards[shardOfOrg(orgId, this.shards.length)] ?? this.shards[0];
+  }
+
+  /** The shard that a job belongs to. @param data of the job, which names an org or a partition */
+  shardOfJob(data: unknown): QueueShard {
+    const { org_id, partition }: { org_id?: unknown; partition?: unknown } = Object(data);
+    if (typeof partition !== 'string') return this.shardOf(String(org_id));
+    return this.shards[shardOfPartition(partition, this.shards.length)] ?? this.shards[0];
   }
 
   /** The queues of this name in all shards. */
@@ -58,15 +67,21 @@ export class Queues {
     }
   }
 
-  /** Adds jobs in one round trip. A job whose id already exists is not changed. */
+  /** Adds jobs in one round trip. A job whose id already exists is not changed, and a moment's job is added once. */
   async add(jobs: readonly NewJob[]): Promise<void> {
     // Not `addBulk`: it runs a transaction, which costs more than pipelined commands and is not needed here.
     const timestamp = this.#now();
-    await Promise.all(
-      jobs.map(({ queue, name, data, opts }) =>
-        this.shardOf(data.org_id).all[queue].add(name, data, { ...opts, timestamp }),
-      ),
-    );
+    const added = this.#moments.unknown(jobs, timestamp);
+    try {
+      await Promise.all(
+        added.map(({ queue, name, data, opts }) =>
+          this.shardOfJob(data).all[queue].add(name, data, { ...opts, timestamp }),
+        ),
+      );
+    } catch (error) {
+      this.#moments.forget(added);
+      throw error;
+    }
   }
 
   /** Removes delayed jobs of an org from its `sla` queue. A job that is running or does not exist is skipped. */

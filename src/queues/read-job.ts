@@ -15,6 +15,8 @@ import {
   JOB_FORM,
   type Jobs,
   type MatchingJob,
+  MOMENT_FORM,
+  type MomentJob,
   type NoticeJob,
   type PoolJob,
   type QueueName,
@@ -40,7 +42,11 @@ const DELIVERY: Shape<DeliveryJob> = {
   endpoint_id: 'string?',
   from_backlog: 'boolean?',
 };
+const MOMENT: Shape<MomentJob> = { partition: 'string', at: 'number', part: 'number' };
 const CHECK: Shape<CheckJob> = { org_id: 'string', task_id: 'string', check: 'object' };
+
+/** The newest format version of jobs in the `sla` queue. */
+const SLA_FORM = Math.max(CHECK_FORM, MOMENT_FORM);
 
 /** The reader of each queue: takes a job whose format version is known. */
 const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]> } = {
@@ -61,6 +67,7 @@ const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]
     }
   },
   sla(name, data) {
+    if (name === 'moment') return named(name, readShape<MomentJob>(data, MOMENT));
     const read = readCheckJob(data, isDelayed);
     if (read.kind !== 'known') return read;
     const { kind } = read.value.check;
@@ -81,7 +88,7 @@ const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]
 export function readJob<Q extends QueueName>(queue: Q, job: { name: string; data: unknown }): Read<Jobs[Q]> {
   const { name, data } = job;
   if (!isObject(data) || data.form === undefined) return broken('without the form of its data');
-  return readForm(data.form, queue === 'sla' ? CHECK_FORM : JOB_FORM) ?? READERS[queue](name, data);
+  return readForm(data.form, queue === 'sla' ? SLA_FORM : JOB_FORM) ?? READERS[queue](name, data);
 }
 
 function readDelivery(name: string, data: unknown): Read<Jobs['webhooks']> {

@@ -10,7 +10,7 @@ export const MAX_SHARDS = HASHED_PARTITIONS;
 const INDEX_OF_PARTITION = new Map(PARTITIONS.map((partition, index) => [partition, index]));
 
 /** The shard of a partition: its index modulo the number of shards. */
-function shardOfPartition(partition: string, shards: number): number {
+export function shardOfPartition(partition: string, shards: number): number {
   return (INDEX_OF_PARTITION.get(partition) ?? 0) % shards;
 }
 

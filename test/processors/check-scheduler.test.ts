@@ -1,11 +1,13 @@
-// The scheduler of checks: a check that is due later than in a minute gets its job in time, once, and without the relay.
+// The scheduler of checks: the moment of a check that is due later than in a minute gets its job in time, once, and without the relay.
 import { describe, expect, it } from 'vitest';
 import { CheckScheduler } from '../../src/processors/check-scheduler.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { addTask, applyCommands, freshOrg, openTestDb, taskOf } from '../support/db.ts';
 import {
   ERRORS_ONLY,
+  momentJobId,
   openQueues,
   outboxLength,
   runProcessors,
@@ -26,45 +28,46 @@ function timed(db: Db, start: number) {
   return { time, db: { ...db, clock: { ...withClockAt(db, start).clock, now } } };
 }
 
-const kinds = async (queues: ReturnType<typeof openQueues>) =>
-  (await queues.shards[0].all.sla.getJobs(['delayed', 'waiting'])).map((job) => job.name).sort();
+const ids = async (queues: ReturnType<typeof openQueues>) =>
+  (await queues.shards[0].all.sla.getJobs(['delayed', 'waiting'])).map((job) => job.id).sort();
 
 describe('a check that is due later than in a minute', () => {
-  it('gets its job in the last minute, once', async () => {
+  it('has the job of its moment in the last minute, once', async () => {
     const store = ownStore();
-    const queues = openQueues(store);
     const org = freshOrg(store);
     const task = await addTask(store, org, { sla: { target_latency_seconds: 100 } });
     const { time, db } = timed(store, task.created_at);
+    const queues = openQueues(db);
     await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     const scheduler = new CheckScheduler({ db, queues, log: ERRORS_ONLY });
     await scheduler.schedule();
-    expect(await kinds(queues)).toEqual([]);
+    expect(await ids(queues)).toEqual([]);
     time.seconds = 45;
     await scheduler.schedule();
-    expect(await kinds(queues)).toEqual(['target_latency']);
+    expect(await ids(queues)).toEqual([momentJobId(org, task.created_at + 100_000)]);
     const [job] = await queues.shards[0].all.sla.getJobs(['delayed']);
-    expect(job?.delay).toBe(55_000);
+    expect(job?.delay).toBeGreaterThanOrEqual(55_000);
+    expect(job?.delay).toBeLessThanOrEqual(55_050);
     // It is not read again, so a job that has run is not added again.
     await job?.remove();
     time.seconds = 60;
     await scheduler.schedule();
-    expect(await kinds(queues)).toEqual([]);
+    expect(await ids(queues)).toEqual([]);
     // The clock has gone back: everything is read again.
-    time.seconds = 50;
+    time.seconds = 41;
     await scheduler.schedule();
-    expect(await kinds(queues)).toEqual(['target_latency']);
+    expect(await ids(queues)).toEqual([momentJobId(org, task.created_at + 100_000)]);
   });
 
-  it('gets its job from the relay when the check before it has run', async () => {
+  it('has a job by the relay when the check before it has run', async () => {
     const store = ownStore();
     const queues = openQueues(store);
     const org = freshOrg(store);
     // Created long enough ago that the first clock is due now.
     const { time, db } = timed(store, store.clock.now() - 50_000);
-    const deadline = rfc3339(db.clock.now() + 70_000);
-    const task = await addTask(db, org, { sla: { target_latency_seconds: 50, deadline } });
+    const deadline = db.clock.now() + 70_000;
+    const task = await addTask(db, org, { sla: { target_latency_seconds: 50, deadline: rfc3339(deadline) } });
     const scheduler = new CheckScheduler({ db, queues, log: ERRORS_ONLY });
     await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
@@ -72,23 +75,24 @@ describe('a check that is due later than in a minute', () => {
     // The task is indexed by its target latency, in the part that was just read.
     time.seconds = 15;
     await scheduler.schedule();
-    expect(await kinds(queues)).toEqual(['target_latency']);
+    expect(await ids(queues)).toEqual([momentJobId(org, task.created_at + 50_000)]);
     time.seconds = 50;
     await applyCommands(store, task, { name: 'target_latency' });
-    await expect.poll(() => kinds(queues), SOON).toEqual(['deadline']);
+    await expect.poll(() => ids(queues), SOON).toContain(momentJobId(org, deadline));
   });
 
-  it('gets its job although a thousand others are due at the same time', async () => {
+  it('shares the job of its moment with a thousand others that are due then', async () => {
     const store = ownStore();
     const queues = openQueues(store);
     const org = freshOrg(store);
-    const deadline = rfc3339(store.clock.now() + 300_000);
-    const tasks = await Promise.all(
-      Array.from({ length: 1001 }, () => addTask(store, org, { sla: { deadline } })),
-    );
-    const { db } = timed(store, Date.parse(deadline) - 30_000);
+    const deadline = store.clock.now() + 300_000;
+    const { due } = orgKeysOf(store.prefix, org);
+    const members = Array.from({ length: 1001 }, (_, index) => [deadline, `${org} ${index}`]);
+    await store.redis.zadd(due, ...members.flat(), deadline + 60, `${org} later`);
+    const { db } = timed(store, deadline - 30_000);
     await new CheckScheduler({ db, queues, log: ERRORS_ONLY }).schedule();
-    expect(await queues.shards[0].all.sla.getJobCounts('delayed')).toEqual({ delayed: tasks.length });
+    const moments = [deadline, deadline + 60].map((at) => momentJobId(org, at));
+    expect(await ids(queues)).toEqual(moments);
   });
 });
 

@@ -18,8 +18,9 @@ import {
   openTestDb,
   workThrough,
 } from '../support/db.ts';
-import { openQueues, outboxLength, runRelay } from '../support/processors.ts';
+import { momentJobId, openQueues, outboxLength, runRelay } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
+import type { InputChange } from '../support/tasks.ts';
 
 const shared = await openTestDb();
 /** A store with its own outbox, so that tests do not see each other's unread entries. */
@@ -44,7 +45,12 @@ async function readAndDie(db: Db, orgId: string, count = 1000): Promise<OutboxEn
 }
 
 const clocked = { sla: { target_latency_seconds: 30 }, review: { mode: 'manual' } } as const;
-const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 30_000}-clock`;
+const clockJob = (task: Task) => momentJobId(task.org_id, task.created_at + 30_000);
+
+/** A task whose creation has one job. */
+const delivered: InputChange = {
+  handoff: { callback_url: 'https://receiver.example/', events: ['task.queued'] },
+};
 
 describe('an outbox entry', () => {
   it('adds its jobs, immediate and delayed', async () => {
@@ -80,19 +86,21 @@ describe('an outbox entry', () => {
     expect((await jobIds(queues)).sort()).toEqual(once);
   });
 
-  it('that cancels a scheduled check removes its job', async () => {
+  it('that cancels a match after a cool-down removes its job, and keeps that of a moment', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const task = await offerTo(db, await addTask(db, org, clocked), [worker_id]);
+    const offer_id = offerIdOf(task, worker_id);
+    const declined = await applyCommands(db, task, { name: 'decline', offer_id, worker_id, reason: null });
     await emptied(db);
-    const expiry = `offer_expiry-${task.task_id}-${task.offers[0]?.expires_at}-${offerIdOf(task, worker_id)}`;
-    expect(await jobIds(queues)).toContain(expiry);
-    await accept(db, task, worker_id);
+    const match = `match-${task.task_id}-${declined.declines[0]?.until}-cool_down`;
+    expect(await jobIds(queues)).toContain(match);
+    await applyCommands(db, declined, { name: 'cancel', reason: null });
     await emptied(db);
-    expect(await jobIds(queues)).not.toContain(expiry);
+    expect(await jobIds(queues)).not.toContain(match);
     expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
@@ -101,7 +109,7 @@ describe('an outbox entry', () => {
     const queues = openQueues(db);
     await Promise.all([runRelay(db, queues), runRelay(db, queues)]);
     const orgs = Array.from({ length: 20 }, () => freshOrg(db));
-    await Promise.all(orgs.flatMap((org) => Array.from({ length: 25 }, () => addTask(db, org, clocked))));
+    await Promise.all(orgs.flatMap((org) => Array.from({ length: 25 }, () => addTask(db, org, delivered))));
     await emptied(db);
     const ids = await jobIds(queues);
     expect(ids).toHaveLength(500);
@@ -209,18 +217,6 @@ describe('a check that is cancelled and scheduled again', () => {
     for (const { until } of twice.declines)
       expect(ids).toContain(`match-${twice.task_id}-${until}-cool_down`);
   });
-
-  it('has no job when the task no longer has the check', async () => {
-    const db = ownStore();
-    const queues = openQueues(db);
-    const org = freshOrg(db);
-    const { worker_id } = await addWorker(db, org);
-    const task = await addTask(db, org, clocked);
-    await workThrough(db, await offerTo(db, task, [worker_id]), worker_id);
-    await runRelay(db, queues);
-    await emptied(db);
-    expect(await jobIds(queues)).not.toContain(clockJob(task));
-  });
 });
 
 describe('a relay', () => {
@@ -274,7 +270,7 @@ describe('a relay', () => {
     const queues = openQueues(db);
     const relay = await runRelay(db, queues);
     const org = freshOrg(db);
-    await Promise.all(Array.from({ length: 100 }, () => addTask(db, org, clocked)));
+    await Promise.all(Array.from({ length: 100 }, () => addTask(db, org, delivered)));
     await relay.close();
     const [pending] = await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay');
     expect(pending).toBe(0);

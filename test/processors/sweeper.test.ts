@@ -1,12 +1,13 @@
 // The sweeper: adds and counts lost jobs, and adds none where a job exists.
 import { describe, expect, it } from 'vitest';
-import { checkJob } from '../../src/queues/new-jobs.ts';
+import { momentJob } from '../../src/queues/new-jobs.ts';
+import { momentOf } from '../../src/state/tasks/due-moment.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
 import { commit } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
-import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { orgKeysOf, partitionOf } from '../../src/store/redis/keys.ts';
 import { allMatchingQueues } from '../../src/store/workers/matching-queues.ts';
 import { poolWrites } from '../../src/store/workers/pools.ts';
 import { isBeingRemoved, releaseOrphanedReservation } from '../../src/store/workers/workers.ts';
@@ -91,8 +92,11 @@ const OWED = [
   'queue',
 ].sort();
 
+/** The jobs that run them: one for all that are due, and one for the verification. */
+const ADDED = ['moment', 'verify'];
+
 describe('a sweep', () => {
-  it('adds each lost job that is overdue once, and counts it', async () => {
+  it('adds a job for all overdue checks of a partition and one for a verification once, and counts them', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -101,17 +105,17 @@ describe('a sweep', () => {
     expect(owed.map((one) => one.kind).sort()).toEqual(OWED);
     // The outbox was never relayed, as if the jobs had been added and lost.
     const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
-    expect(await sweeper.sweep()).toBe(OWED.length);
-    expect(await kinds(queues)).toEqual(OWED);
+    expect(await sweeper.sweep()).toBe(2);
+    expect(await kinds(queues)).toEqual(ADDED);
     expect(await sweeper.sweep()).toBe(0);
-    expect(await kinds(queues)).toEqual(OWED);
-    expect(sweeper.jobsAdded).toBe(OWED.length);
+    expect(await kinds(queues)).toEqual(ADDED);
+    expect(sweeper.jobsAdded).toBe(2);
     // Jobs that are lost again are added again.
     await deleteAllJobs(db);
-    expect(await sweeper.sweep()).toBe(OWED.length);
+    expect(await sweeper.sweep()).toBe(2);
   });
 
-  it('adds the jobs of a lost queue in one go, however many of them share their time', async () => {
+  it('adds one job for the checks of a lost queue, however many of them share their time', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -125,9 +129,8 @@ describe('a sweep', () => {
     // Some two pages that differ by nothing but their names.
     await db.redis.zadd(due, ...members.slice(0, 1000).flatMap((member) => [at, member]));
     const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
-    expect(await sweeper.sweep()).toBe(count);
-    expect(new Set(await kinds(queues))).toEqual(new Set(['target_latency']));
-    expect(await queues.shards[0].all.sla.getWaitingCount()).toBe(count);
+    expect(await sweeper.sweep()).toBe(1);
+    expect(await kinds(queues)).toEqual(['moment']);
   });
 
   it('adds no job for a check that has one or is not due', async () => {
@@ -138,8 +141,8 @@ describe('a sweep', () => {
     // Only automatic verification is due at once; the other checks are due later.
     expect(await openSweeper(withClockAhead(db, 20_000), queues).sweep()).toBe(1);
     await deleteAllJobs(db);
-    // By its clock all checks are due, so all have jobs.
-    const relay = await runRelay(withClockAhead(db, 2 * HOUR), queues);
+    // By its clock the first check of each task is due within a minute, so that its moment has a job.
+    const relay = await runRelay(withClockAhead(db, 30_000), queues);
     await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
     await relay.close();
     const made = await kinds(queues);
@@ -153,16 +156,15 @@ describe('a sweep', () => {
     const org = await addOrg(db);
     const { worker_id } = await addWorker(db, org);
     const task = await offerTo(db, await addTask(db, org), [worker_id]);
-    const [check] = checksOf(task).filter((one) => one.kind === 'offer_expiry');
-    if (check === undefined) throw new Error('the offer has no end');
-    const made = checkJob(task, check, db.clock.now());
+    const ends = task.offers[0]?.expires_at ?? 0;
+    const made = momentJob({ partition: partitionOf(org), at: momentOf(ends, 0) }, db.clock.now());
     await queues.add([{ ...made, opts: { ...made.opts, delay: 5 * HOUR } }]);
     const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
     // A check that is delayed by seconds has its job.
     await deleteAllJobs(db);
-    await queues.add([{ ...made, opts: { ...made.opts, delay: 2 * HOUR + 30_000 } }]);
+    await openQueues(db).add([{ ...made, opts: { ...made.opts, delay: 2 * HOUR + 30_000 } }]);
     expect(await sweeper.sweep()).toBe(0);
   });
 

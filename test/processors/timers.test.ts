@@ -1,8 +1,9 @@
 // Due times, with all processors running: each takes effect in time and once, whether jobs are late, early or duplicated.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
+import { runSlaJob } from '../../src/processors/due-checks.ts';
 import { guardJobs, TolerantWorker } from '../../src/processors/job-guard.ts';
-import { runSlaJob } from '../../src/processors/timers.ts';
+import { runCheckJob } from '../../src/processors/timers.ts';
 import { checkJob } from '../../src/queues/new-jobs.ts';
 import { queuePrefix } from '../../src/queues/shards.ts';
 import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
@@ -21,7 +22,7 @@ import {
   taskOf,
   workThrough,
 } from '../support/db.ts';
-import { openQueues, runProcessorsOfFile, withClockAhead } from '../support/processors.ts';
+import { ERRORS_ONLY, openQueues, runProcessorsOfFile, withClockAhead } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
@@ -48,8 +49,8 @@ describe('a job of a process whose clock is held', () => {
     const jobs = openQueues(own);
     const schemas = new OutputSchemas();
     onTestFinished(() => schemas.close());
-    const by = { db: seen, queues: jobs, schemas };
-    const run = guardJobs(seen, 'sla', ({ data }, job, token) => runSlaJob(by, data, job, token));
+    const by = { db: seen, queues: jobs, schemas, log: ERRORS_ONLY };
+    const run = guardJobs(seen, 'sla', (read, job, token) => runSlaJob(by, read, job, token));
     const worker = new TolerantWorker(() => clock.now(), 'sla', run, {
       connection: own.redis,
       prefix: queuePrefix(own.prefix, 0),
@@ -184,7 +185,12 @@ describe.concurrent('a task with a not_before', () => {
       },
     };
     const data = { form: 3, org_id: org, task_id: task.task_id, check };
-    const run = runSlaJob({ db: { ...db, clock }, queues, schemas }, data, job, undefined);
+    const run = runCheckJob(
+      { db: { ...db, clock }, queues, schemas, log: ERRORS_ONLY },
+      data,
+      job,
+      undefined,
+    );
     await expect(run).rejects.toThrow();
     expect(await statusOf(db, task)).toBe('created');
     expect(putOff).toHaveLength(1);
@@ -280,8 +286,8 @@ describe.concurrent('due times', () => {
     const job = await alone.shards[0].all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
     // A quarter of an hour later.
-    const deps = { db: withClockAhead(own, 901_000), queues, schemas: new OutputSchemas() };
-    await runSlaJob(deps, { form: 1, org_id: org, task_id: accepted.task_id, check }, job, undefined);
+    const deps = { db: withClockAhead(own, 901_000), queues, schemas: new OutputSchemas(), log: ERRORS_ONLY };
+    await runCheckJob(deps, { form: 1, org_id: org, task_id: accepted.task_id, check }, job, undefined);
     const back = await now(own, accepted);
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
   });

@@ -10,8 +10,9 @@ import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues } from '../../src/queues/queues.ts';
 import { queuePrefix } from '../../src/queues/shards.ts';
+import { momentOf } from '../../src/state/tasks/due-moment.ts';
 import { connectNear, connectSubscriber, type Db, whenReady } from '../../src/store/redis/connection.ts';
-import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
+import { PARTITIONS, partitionKeys, partitionOf } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import type { Topology } from '../../src/store/redis/topology.ts';
@@ -161,4 +162,9 @@ export function withClockAt(db: Db, then: number): Db {
 /** The same store with a clock that stands still `ms` from now. */
 export function withClockAhead(db: Db, ms: number): Db {
   return withClockAt(db, db.clock.now() + ms);
+}
+
+/** Id of the job of the moment in which a check of an org is due. @param at when it is due, ms */
+export function momentJobId(orgId: string, at: number): string {
+  return `moment-${partitionOf(orgId)}-${momentOf(at, 0)}-1`;
 }

@@ -208,29 +208,6 @@ export function checksToSchedule(
 }
 
 /**
- * Whether the same check may be scheduled again after it was cancelled: a clock when a submission is sent back, the end
- * of a cool-down when the next worker declines too, the time to start when the urgency is changed back, a reminder of the next worker.
- */
-export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
-  switch (check.kind) {
-    case 'target_latency':
-    case 'deadline':
-    case 'relax':
-    case 'start_timeout':
-    case 'due_soon':
-      return true;
-    case 'match':
-      return check.after !== null;
-    case 'verify':
-    case 'queue':
-    case 'auto_approve':
-    case 'offer_expiry':
-    case 'escalate':
-      return false;
-  }
-}
-
-/**
  * When the next of these checks is due, ms; null when none is. Matches are left out: they are not in the `due` index; their
  * jobs are added at once, with a delay if needed.
  */

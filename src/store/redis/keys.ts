@@ -73,6 +73,8 @@ export function partitionKeys(prefix: string, partition: string) {
     matchTurns: `${base}:match-turns`,
     /** Sorted set: `<org> <task>` by when its next scheduled check is due. */
     due: `${base}:due`,
+    /** Sorted set: members of `due` that a job works on, by when that claim ends (ms). */
+    dueClaims: `${base}:due-claims`,
     /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of exhausted deliveries. */
     dead: `${base}:dead`,
     /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of pending deliveries, by when the next attempt is due. */
