@@ -25,6 +25,8 @@ import { runCheck, runCheckJob, type SlaDeps } from './timers.ts';
 
 /** Tasks of a page. */
 const PAGE = 100;
+/** Most pages of a run of a job, which then goes on behind other jobs. */
+const MOST_PAGES = 100;
 /** Most jobs that share the work of a moment. */
 const MOST_PARTS = 8;
 /** The first job of a moment looks again after this while others work, ms. */
@@ -64,7 +66,11 @@ async function runMoment(
   const waits: number[] = [];
   let isShared = part === MOST_PARTS;
   try {
-    for (;;) {
+    for (let pages = 0; ; pages += 1) {
+      if (pages === MOST_PAGES) {
+        waits.push(1);
+        break;
+      }
       const { members, others } = await claimDue(db, partition, at, PAGE);
       if (members.length === 0) {
         if (others > kept.length && part === 1) waits.push(AWAIT_OTHERS_MS);
@@ -79,6 +85,8 @@ async function runMoment(
         kept.push(member);
         if (wait !== null) waits.push(wait);
       }
+      // Nothing may expire now, which holds for the others too.
+      if (stays.length === members.length && waits.length > 0) break;
     }
   } finally {
     // If Redis does not answer, the claims end by themselves.

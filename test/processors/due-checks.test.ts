@@ -8,7 +8,16 @@ import { momentOf } from '../../src/state/tasks/due-moment.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf, partitionOf } from '../../src/store/redis/keys.ts';
-import { addTask, freshOrg, historyOf, openTestDb, taskOf } from '../support/db.ts';
+import {
+  addTask,
+  addWorker,
+  freshOrg,
+  historyOf,
+  offerTo,
+  openTestDb,
+  taskOf,
+  workThrough,
+} from '../support/db.ts';
 import { ERRORS_ONLY, openQueues } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
@@ -30,7 +39,13 @@ async function overdueTasks(count: number): Promise<{ db: Db; org: string; tasks
 }
 
 /** Runs the job of a moment as one process. @returns how many checks ran, and by how much the job was put off, ms */
-async function runMoment(db: Db, org: string, at: number, queues = openQueues(db)) {
+async function runMoment(
+  db: Db,
+  org: string,
+  at: number,
+  queues = openQueues(db),
+  by: OutputSchemas = schemas,
+) {
   const found = { checks: 0, putOff: [] as number[] };
   const read = readJob('sla', momentJob({ partition: partitionOf(org), at }, at));
   if (read.kind !== 'known') throw new Error('the job cannot be read');
@@ -40,7 +55,7 @@ async function runMoment(db: Db, org: string, at: number, queues = openQueues(db
   const onCheck = () => {
     found.checks += 1;
   };
-  const deps = { db, queues, schemas, log: ERRORS_ONLY, onCheck };
+  const deps = { db, queues, schemas: by, log: ERRORS_ONLY, onCheck };
   await runSlaJob(deps, read.value, job, undefined).catch((error: Error) => {
     if (error.name !== 'DelayedError') throw error;
   });
@@ -122,17 +137,22 @@ describe('the job of a moment', () => {
   });
 
   it('gives a check that fails on its own a job of its own', async () => {
-    const { db, org, tasks, at } = await overdueTasks(2);
-    const [failing, other] = tasks;
-    if (failing === undefined || other === undefined) throw new Error('no tasks');
-    const keys = orgKeysOf(db.prefix, org);
-    // Its history cannot be read, which concerns the change and not the task.
-    await db.redis.del(keys.history(failing.task_id));
-    await db.redis.rpush(keys.history(failing.task_id), 'x');
+    const db: Db = { ...shared, prefix: freshPrefix() };
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const review = { mode: 'manual', auto_approve_after_seconds: 1 } as const;
+    const offered = await offerTo(db, await addTask(db, org, { review }), [worker_id]);
+    const task = await workThrough(db, offered, worker_id);
+    const at = momentOf(task.status_changed_at + 1000, 0);
+    await expect.poll(() => db.clock.now(), { ...SOON, interval: 5 }).toBeGreaterThan(at + 5);
     const queues = openQueues(db);
-    await runMoment(db, org, at, queues);
-    expect(await statusOf(db, other)).toBe('failed');
-    const left = Number(await db.redis.zscore(keys.due, `${org} ${failing.task_id}`));
+    const failing = { checkOutput: () => Promise.reject(new Error('no thread is free')) };
+    await runMoment(db, org, at, queues, failing as unknown as OutputSchemas);
+    const [job] = await queues.shards[0].all.sla.getJobs(['waiting', 'delayed']);
+    expect(job?.data).toMatchObject({ task_id: task.task_id, check: { kind: 'auto_approve' } });
+    // The index says so too, in case that job is lost.
+    const left = Number(await db.redis.zscore(orgKeysOf(db.prefix, org).due, `${org} ${task.task_id}`));
     expect(left).toBeGreaterThan(db.clock.now());
+    expect(await statusOf(db, task)).toBe('submitted');
   });
 });
