@@ -65,12 +65,21 @@ export async function lives(
 ): Promise<number> {
   const body = exampleTaskBody(callbackUrl);
   const start = performance.now();
-  let done = 0;
   let end = start;
   const creating = inTurns(count, 8, () => api.call('POST', '/v1/tasks', org.api_key, body));
+  await workOff(api, org, count, () => {
+    end = performance.now();
+  });
+  await creating;
+  return (count * 1000) / (end - start);
+}
+
+/** The workers of an org accept and finish what is offered to them, until `count` tasks are done. @param onDone after each */
+export async function workOff(api: Client, org: Org, count: number, onDone = () => {}): Promise<void> {
+  let left = count;
   await Promise.all(
     org.workers.map(async (token) => {
-      while (done < count) {
+      while (left > 0) {
         const offers = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
           'GET',
           '/v1/worker/offers?wait=1',
@@ -79,18 +88,16 @@ export async function lives(
         for (const { offer_id, task_id } of offers.data) {
           await api.call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
           await finish(api, token, task_id);
-          done += 1;
-          end = performance.now();
+          left -= 1;
+          onDone();
         }
       }
     }),
   );
-  await creating;
-  return (count * 1000) / (end - start);
 }
 
 /** Starts an accepted task and submits it. */
-export async function finish(api: Client, token: string, taskId: string): Promise<void> {
+async function finish(api: Client, token: string, taskId: string): Promise<void> {
   await api.call('POST', `/v1/worker/tasks/${taskId}/start`, token);
   await api.call('POST', `/v1/worker/tasks/${taskId}/submit`, token, {
     output: { reached_user: true, user_confirmed: true, notes: 'Spoke to the owner; it was them.' },

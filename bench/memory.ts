@@ -2,7 +2,7 @@
 // timer takes. Counts of bytes, so that load on the machine has no effect.
 
 import { bytesByFamily, type Family, type FamilyBytes } from './key-families.ts';
-import { finish, inTurns, settled, until, usedMemory } from './measures.ts';
+import { inTurns, settled, until, usedMemory, workOff } from './measures.ts';
 import {
   type BenchEnvironment,
   type Client,
@@ -97,23 +97,7 @@ async function play(
     const [overdue] = await stage.redis.keys(`*:${org.org_id}:index:overdue:true`);
     return overdue !== undefined && (await stage.redis.zcard(overdue)) === tasks;
   }, 20);
-  let left = tasks;
-  await Promise.all(
-    org.workers.map(async (token) => {
-      while (left > 0) {
-        const offers = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
-          'GET',
-          '/v1/worker/offers?wait=1',
-          token,
-        );
-        for (const { offer_id, task_id } of offers.data) {
-          await api.call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
-          await finish(api, token, task_id);
-          left -= 1;
-        }
-      }
-    }),
-  );
+  await workOff(api, org, tasks);
   for (const id of ids) await api.call('GET', `/v1/tasks/${id}?wait=30`, org.api_key);
   await settled(stage.redis);
   return ids;

@@ -1,7 +1,8 @@
 // The relay turns the outbox entries of commits into jobs.
 //
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
-// 2. A relay is told that there is one (`outbox-watch.ts`) and reads it through the consumer group; it is then pending for that relay only.
+// 2. A relay is told that there is one (`outbox-watch.ts`) and reads it through the consumer group; it is then pending for
+//    that relay only.
 // 3. The relay carries out the effects of the entry (`relay-effects.ts`), which may be repeated.
 // 4. It acknowledges the entry and deletes it.
 //

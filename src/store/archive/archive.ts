@@ -5,7 +5,8 @@
 //   3. commits replace its tasks in Redis by members of the index, some at a time; a task that has changed since stays;
 //   4. before its first task is to be purged, its tasks are restored, some at a time, and retention purges them;
 //   5. one commit turns its file into an orphaned file again.
-// A segment whose file is lost is set aside: it is no longer in the set of segments that are due, but still registered. So every task is either in Redis or in a registered segment, also after a crash between any two steps.
+// So every task is either in Redis or in a registered segment, also after a crash between any two steps. A segment whose file
+// is lost is set aside: it is no longer dissolved when it is due, but it stays registered.
 
 import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';

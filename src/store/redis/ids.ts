@@ -37,7 +37,8 @@ export function newId(now: number): string {
 }
 
 /**
- * A new UUIDv8 (RFC 9562) that carries a number in its last 12 bits, and otherwise is like `newId`: it sorts by creation. @param number 0 to 4095
+ * A new UUIDv8 (RFC 9562) that carries a number in its last 12 bits, and otherwise is like `newId`: it sorts by creation.
+ * @param number 0 to 4095
  */
 export function newNumberedId(now: number, number: number): string {
   const id = newId(now);

@@ -5,7 +5,7 @@
 import { MOMENT_MS, SAFE_AHEAD_MS } from '../../state/tasks/due-moment.ts';
 import type { Db } from '../redis/connection.ts';
 import { partitionKeys } from '../redis/keys.ts';
-import type { Scored } from '../redis/score-pages.ts';
+import { type Scored, scoredFrom } from '../redis/score-pages.ts';
 import { defineScript } from '../redis/scripts.ts';
 
 /** A task claimed for longer than this may be claimed again: its process has died, ms. */
@@ -102,11 +102,7 @@ export async function claimDue(
   const now = db.clock.now();
   const args = [until, now, now + CLAIM_MS, most, CLOCK_TOLERANCE_MS];
   const [others, ...flat] = await runClaim(db.redis, [due, dueClaims], args);
-  const members = Array.from(
-    { length: flat.length / 2 },
-    (_, index): Scored => [flat[2 * index] ?? '', Number(flat[2 * index + 1])],
-  );
-  return { members, others };
+  return { members: scoredFrom(flat), others };
 }
 
 /** Ends the claims of tasks that were looked at. One that is still due is looked at again at `retryAt`, ms. */

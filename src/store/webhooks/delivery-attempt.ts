@@ -9,15 +9,11 @@ import { isIPv4 } from 'node:net';
 import { pack, unpack } from 'msgpackr';
 import { ByteReader, ByteWriter } from '../redis/bytes.ts';
 
+/** The phases of an attempt, in the order in which their durations are stored. */
+const PHASES = ['queue', 'dns', 'connect', 'tls', 'first_byte', 'body'] as const;
+
 /** Durations of the phases of an attempt, ms; null for a phase that was not reached or not needed. */
-interface Timings {
-  queue: number | null;
-  dns: number | null;
-  connect: number | null;
-  tls: number | null;
-  first_byte: number | null;
-  body: number | null;
-}
+type Timings = Record<(typeof PHASES)[number], number | null>;
 
 export interface Attempt {
   at: number;
@@ -71,9 +67,7 @@ function remembered(attempt: Attempt, stored: PackedAttempt | Uint8Array): Attem
 }
 
 function packList(attempt: Attempt): PackedAttempt {
-  const tenths = (ms: number | null) => (ms === null ? null : Math.round(ms * 10));
   const { at, status, ms, error, error_class, address, body, next_attempt_at, headers, timings } = attempt;
-  const { queue, dns, connect, tls, first_byte, body: whole } = timings;
   return [
     at,
     status,
@@ -84,7 +78,7 @@ function packList(attempt: Attempt): PackedAttempt {
     body,
     next_attempt_at,
     Object.entries(headers).flat(),
-    [queue, dns, connect, tls, first_byte, whole].map(tenths),
+    tenthsOf(timings),
   ];
 }
 
@@ -108,9 +102,6 @@ function isPackedList(value: unknown): value is PackedAttempt {
 
 function unpackList(packed: PackedAttempt): Attempt {
   const [at, status, ms, error, error_class, address, body, next_attempt_at, flat, tenths] = packed;
-  const times = tenths.map((one) => (one === null ? null : one / 10));
-  const [queue = null, dns = null, connect = null, tls = null, first_byte = null, whole = null] = times;
-  const timings = { queue, dns, connect, tls, first_byte, body: whole };
   return {
     at,
     status,
@@ -121,7 +112,7 @@ function unpackList(packed: PackedAttempt): Attempt {
     body,
     next_attempt_at,
     headers: headersOf(flat),
-    timings,
+    timings: timingsOf(tenths),
   };
 }
 
@@ -132,7 +123,18 @@ function headersOf(flat: readonly string[]): Record<string, string> {
   return headers;
 }
 
-const PHASES = ['queue', 'dns', 'connect', 'tls', 'first_byte', 'body'] as const;
+/** The timings in the order of `PHASES`, in tenths of ms. */
+function tenthsOf(timings: Timings): (number | null)[] {
+  return PHASES.map((phase) => (timings[phase] === null ? null : Math.round(timings[phase] * 10)));
+}
+
+/** @param tenths as from `tenthsOf`; those that are left out are null. */
+function timingsOf(tenths: readonly (number | null)[]): Timings {
+  const times = tenths.map((one) => (one === null ? null : one / 10));
+  const [queue = null, dns = null, connect = null, tls = null, first_byte = null, body = null] = times;
+  return { queue, dns, connect, tls, first_byte, body };
+}
+
 const HAS_ADDRESS = 1 << PHASES.length;
 /** Most bytes before the answer. */
 const HEAD_BYTES = 80;
@@ -143,7 +145,7 @@ function packSuccess(attempt: Attempt): Uint8Array | null {
   const isSuccess =
     status !== null && status >= 200 && status < 300 && error === null && error_class === null;
   if (!isSuccess || next_attempt_at !== null || (address !== null && !isIPv4(address))) return null;
-  const tenths = PHASES.map((phase) => (timings[phase] === null ? null : Math.round(timings[phase] * 10)));
+  const tenths = tenthsOf(timings);
   const numbers = [ms, ...tenths.filter((one) => one !== null)];
   if (![at, ...numbers].every((one) => Number.isSafeInteger(one) && one >= 0)) return null;
   const known = tenths.reduce<number>((mask, one, bit) => mask | (one === null ? 0 : 1 << bit), 0);
@@ -167,11 +169,9 @@ function unpackSuccess(stored: Uint8Array): Attempt | null {
     const known = reader.byte();
     const address = known & HAS_ADDRESS ? [0, 1, 2, 3].map(() => reader.byte()).join('.') : null;
     const ms = reader.varint();
-    const [queue = null, dns = null, connect = null, tls = null, first_byte = null, whole = null] =
-      PHASES.map((_, bit) => (known & (1 << bit) ? reader.varint() / 10 : null));
+    const timings = timingsOf(PHASES.map((_, bit) => (known & (1 << bit) ? reader.varint() : null)));
     const rest = bytes.subarray(reader.at);
     const [body = '', ...flat] = rest.length === 0 ? [] : (unpack(rest) as string[]);
-    const timings = { queue, dns, connect, tls, first_byte, body: whole };
     const without = { error: null, error_class: null, next_attempt_at: null };
     return { at, status, ms, address, body, headers: headersOf(flat), timings, ...without };
   } catch {

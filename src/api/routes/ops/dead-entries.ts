@@ -25,7 +25,9 @@ import {
 } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
-const EntryId = Type.String({ pattern: '^[pq][0-9a-z]{2}-\\d{1,15}-\\d{1,15}$' });
+/** The partition and the id in its stream. */
+const ENTRY_ID = '[pq][0-9a-z]{2}-\\d{1,15}-\\d{1,15}';
+const EntryId = Type.String({ pattern: `^${ENTRY_ID}$` });
 const EntryView = Type.Object(
   {
     entry_id: described(EntryId, 'Id of the dead entry'),
@@ -41,9 +43,9 @@ const Params = Type.Object({ entry_id: described(EntryId, 'Id of the dead entry'
 const operator = { access: { kind: 'operator' }, tag: 'Operators' } as const;
 
 const BOUND = listScope('dead-entries');
-const POSITION = /^[pq][0-9a-z]{2}-\d{1,15}-\d{1,15}$/;
+const POSITION = new RegExp(`^${ENTRY_ID}$`);
 /** Position of a replay of all entries: the latest time of entries to replay (ms), and the last entry seen. */
-const STEP_POSITION = /^\d{1,15}( [pq][0-9a-z]{2}-\d{1,15}-\d{1,15})?$/;
+const STEP_POSITION = new RegExp(`^\\d{1,15}( ${ENTRY_ID})?$`);
 /** Entries replayed in one step. */
 const STEP = 500;
 
