@@ -4,9 +4,9 @@
 // A task is indexed by its next check. After a check runs, its commit schedules the next one. So each time range of the
 // index is read only once.
 
-import { SCHEDULED_AHEAD } from '../queues/catalogue.ts';
 import { momentJob } from '../queues/new-jobs.ts';
 import type { Queues } from '../queues/queues.ts';
+import { SCHEDULED_AHEAD } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';

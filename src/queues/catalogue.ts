@@ -2,7 +2,7 @@
 // version of its data, never payloads or secrets. `new-jobs.ts` makes jobs with their ids.
 
 import type { JobsOptions } from 'bullmq';
-import type { DelayedCheck, ScheduledCheck } from '../state/tasks/scheduled-checks.ts';
+import type { DelayedCheck, ScheduledCheck, VerifyCheck } from '../state/tasks/scheduled-checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk', 'notifications'] as const;
 export type QueueName = (typeof QUEUES)[number];
@@ -30,10 +30,6 @@ export interface CheckJob<C extends ScheduledCheck = ScheduledCheck> {
   task_id: string;
   check: C;
 }
-
-type VerifyCheck = Extract<ScheduledCheck, { kind: 'verify' }>;
-/** A check with a job of its own; a match at once is requested instead. */
-export type JobCheck = VerifyCheck | DelayedCheck;
 
 /** An org's turn: the job matches some of the org's match requests. */
 export interface MatchingJob {
@@ -164,17 +160,6 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
   },
 };
 
-/**
- * A moment gets its job this long before, ms. Most checks are cancelled earlier, and never cost a job.
- * `processors/check-scheduler.ts` adds the jobs of those that are still scheduled then.
- */
-export const SCHEDULED_AHEAD = 60_000;
-
-/** Whether a job runs the check that exists by now: it is due soon, or not in the index of due times. */
-export function isScheduledNow(check: ScheduledCheck, now: number): boolean {
-  return check.kind === 'match' || check.at <= now + SCHEDULED_AHEAD;
-}
-
 /** Most entries kept in a queue's event stream. */
 export const EVENTS_KEPT = 1000;
 
@@ -182,9 +167,4 @@ export const EVENTS_KEPT = 1000;
 export function backoff(attemptsMade: number): number {
   const base = Math.min(200 * 2 ** Math.max(0, attemptsMade - 1), 30 * SECOND);
   return Math.round(base * (1 + Math.random() * 0.2));
-}
-
-/** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */
-export function hasJob(check: ScheduledCheck): check is JobCheck {
-  return check.kind !== 'match' || check.after !== null;
 }

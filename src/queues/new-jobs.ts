@@ -1,15 +1,8 @@
 // Makes jobs with their ids. The id of a job is derived from what the job is about, so that adding the same job twice adds
 // one. A suffix makes it another job: `idSuffix` is set by the sweeper, because a lost job may have left its id behind.
 
-import { checkSubject, formOfChecks, isDelayed } from '../state/tasks/scheduled-checks.ts';
-import {
-  type DeliveryJob,
-  type DeliveryTarget,
-  JOB_FORM,
-  type JobCheck,
-  MOMENT_FORM,
-  type NewJob,
-} from './catalogue.ts';
+import { checkSubject, formOfChecks, isDelayed, type JobCheck } from '../state/tasks/scheduled-checks.ts';
+import { type DeliveryJob, type DeliveryTarget, JOB_FORM, MOMENT_FORM, type NewJob } from './catalogue.ts';
 
 /** Joins the parts of an id; null and undefined are left out. */
 function idFrom(...parts: readonly (string | number | null | undefined)[]): string {

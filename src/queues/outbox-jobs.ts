@@ -2,9 +2,15 @@
 
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { momentOf } from '../state/tasks/due-moment.ts';
-import type { DelayedCheck, ScheduledCheck } from '../state/tasks/scheduled-checks.ts';
+import {
+  type DelayedCheck,
+  hasJob,
+  isLaterMatch,
+  isScheduledNow,
+  type JobCheck,
+} from '../state/tasks/scheduled-checks.ts';
 import { partitionOf } from '../store/redis/keys.ts';
-import { hasJob, isScheduledNow, JOB_FORM, type JobCheck, type NewJob } from './catalogue.ts';
+import { JOB_FORM, type NewJob } from './catalogue.ts';
 import {
   bulkActionJob,
   checkJob,
@@ -93,8 +99,4 @@ export function cancelledChecks(entry: OutboxEntry): DelayedCheck[] {
 export function cancelledJobs(entry: OutboxEntry): string[] {
   if (entry.kind !== 'task') return [];
   return cancelledChecks(entry).map((check) => checkJobId(entry, check));
-}
-
-function isLaterMatch(check: ScheduledCheck): check is DelayedCheck & { kind: 'match' } {
-  return check.kind === 'match' && check.after !== null;
 }

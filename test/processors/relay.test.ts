@@ -176,7 +176,10 @@ describe('a check that is cancelled and scheduled again', () => {
     const queues = openQueues(db);
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
-    const task = await addTask(db, org, clocked);
+    const task = await addTask(db, org, {
+      ...clocked,
+      handoff: { callback_url: 'https://receiver.example/', events: ['task.submitted'] },
+    });
     const started = await applyCommands(
       db,
       await accept(db, await offerTo(db, task, [worker_id]), worker_id),

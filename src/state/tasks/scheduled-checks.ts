@@ -40,6 +40,10 @@ export type DelayedCheck =
   | { kind: 'target_latency'; at: number }
   | { kind: 'deadline'; at: number };
 
+export type VerifyCheck = Extract<ScheduledCheck, { kind: 'verify' }>;
+/** A check with a job of its own; a match at once is requested instead. */
+export type JobCheck = VerifyCheck | DelayedCheck;
+
 type CheckKind = ScheduledCheck['kind'];
 
 const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } = {
@@ -89,6 +93,27 @@ function isMatchTrigger(after: unknown): boolean {
 /** Whether the job of a check is for a later time, and not to be run at once. */
 export function isDelayed(check: ScheduledCheck): check is DelayedCheck {
   return check.kind !== 'verify' && (check.kind !== 'match' || check.after !== null);
+}
+
+/** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */
+export function hasJob(check: ScheduledCheck): check is JobCheck {
+  return check.kind !== 'match' || check.after !== null;
+}
+
+/** Whether it is a match at a later time, whose job is removed when the check is no longer needed. */
+export function isLaterMatch(check: ScheduledCheck): check is DelayedCheck & { kind: 'match' } {
+  return check.kind === 'match' && check.after !== null;
+}
+
+/**
+ * A moment gets its job this long before, ms. Most checks are cancelled earlier, and never cost a job.
+ * `processors/check-scheduler.ts` adds the jobs of those that are still scheduled then.
+ */
+export const SCHEDULED_AHEAD = 60_000;
+
+/** Whether a job runs the check that exists by now: it is due soon, or not in the index of due times. @param now ms */
+export function isScheduledNow(check: ScheduledCheck, now: number): boolean {
+  return check.kind === 'match' || check.at <= now + SCHEDULED_AHEAD;
 }
 
 /** Distinguishes checks of one kind with the same time; null for kinds that a task has at most one of. */

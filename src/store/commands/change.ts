@@ -25,6 +25,7 @@ import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
 import { workerNotification } from '../workers/workers.ts';
 import { claimChange, type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
+import { findListeners, hasListeners, noListeners } from './listeners.ts';
 import { type Refused, reserve } from './reservations.ts';
 import { taskWrites } from './task-writes.ts';
 
@@ -266,24 +267,34 @@ async function write(
   }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers'>,
 ): Promise<WriteOutcome> {
   const [{ task }] = decided;
-  const [reserved, claims, histories] = await Promise.all([
+  const [reserved, claims, histories, isHeard] = await Promise.all([
     reserve(db, task.org_id, decided, loadedWorkers),
     claimChange(db, decided),
     Promise.all(decided.map((one) => historySoFar(db, one))),
+    hasListeners(db, task.org_id),
   ]);
   if ('kind' in reserved) return reserved;
   if (claims === null) return { kind: 'worker_busy' };
-  const change = merge(
-    ...decided.map((one, index) => taskWrites(db, one, histories[index] ?? [])),
-    ...reserved.changes,
-    ...decided.map((one) => logChange(db, one, reserved.workerIds)),
-    claims,
-    { guards, writes: [] },
-    extraWrites?.(task) ?? EMPTY_CHANGE,
-    { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
-  );
+  const extra = extraWrites?.(task) ?? EMPTY_CHANGE;
+  const commitFor = (heard: boolean) =>
+    commit(
+      db.redis,
+      merge(
+        ...decided.map((one, index) => taskWrites(db, one, histories[index] ?? [], heard)),
+        ...reserved.changes,
+        ...decided.map((one) => logChange(db, one, reserved.workerIds)),
+        claims,
+        { guards: heard ? guards : [...guards, ...noListeners(db, task.org_id)], writes: [] },
+        extra,
+        { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
+      ),
+    );
   annotate({ org_id: task.org_id, task_id: task.task_id });
-  if (!(await commit(db.redis, change))) return { kind: 'conflict' };
+  // The first listener of the org may have come since.
+  const isWritten =
+    (await commitFor(isHeard)) ||
+    (!isHeard && (await findListeners(db, task.org_id)) && (await commitFor(true)));
+  if (!isWritten) return { kind: 'conflict' };
   for (const one of decided) db.onTaskChanged?.(one.before?.task ?? null, one.task);
   return { kind: 'written' };
 }

@@ -8,7 +8,14 @@ import { isGold } from '../../state/tasks/gold.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionMembers } from '../../state/tasks/retention.ts';
-import { checksOf, checksOnlyIn, checksToSchedule, nextDue } from '../../state/tasks/scheduled-checks.ts';
+import {
+  checksOf,
+  checksOnlyIn,
+  checksToSchedule,
+  isLaterMatch,
+  isScheduledNow,
+  nextDue,
+} from '../../state/tasks/scheduled-checks.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Change, Guard, Write } from '../redis/commit.ts';
@@ -28,6 +35,9 @@ import { formOfTask, type PackedEntry, packEntry, packedFields, stateOf } from '
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
 import type { Decided } from './copies.ts';
+
+/** By how much the clocks of two processes may differ, ms: a check that is due a little later than soon has an outbox entry. */
+const CLOCKS_DIFFER_MS = 5000;
 
 /** The indexes of a task that do not depend on its state, as `<filter>:<value>`. */
 export function indexesOf(task: Task): string[] {
@@ -75,11 +85,13 @@ export function forgetHistory(db: Db, finished: Task): Write[] {
 /**
  * Guards and writes of a task's change: record, history, indexes, matching queue, due time, feed, deliveries, outbox.
  * @param history the whole history so far, packed; needed only when the task becomes final
+ * @param isHeard whether the org has listeners; if not, the commit has the guards of `noListeners`
  */
 export function taskWrites(
   db: Db,
   { before, task, events }: Pick<Decided, 'before' | 'task' | 'events'>,
   history: readonly PackedEntry[],
+  isHeard: boolean,
 ): Change {
   const { org_id: orgId, task_id: taskId } = task;
   const keys = orgKeysOf(db.prefix, orgId);
@@ -159,8 +171,12 @@ export function taskWrites(
   if (told.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), told));
   const scheduled = checksToSchedule(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);
-  const notices = noticesOf(was, task, events);
-  if (scheduled.length + cancelled.length + told.length + notices.length > 0) {
+  const heard = isHeard ? told : [];
+  const notices = isHeard ? noticesOf(was, task, events) : [];
+  const soon = task.updated_at + CLOCKS_DIFFER_MS;
+  const isRelayed =
+    scheduled.some((check) => isScheduledNow(check, soon)) || cancelled.some((check) => isLaterMatch(check));
+  if (isRelayed || deliveries.length + heard.length + notices.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
@@ -169,8 +185,8 @@ export function taskWrites(
       scheduled,
       cancelled,
       deliveries,
-      events: told.map((event) => event.type.slice('task.'.length)),
-      first: told[0]?.sequence ?? 0,
+      events: heard.map((event) => event.type.slice('task.'.length)),
+      first: heard[0]?.sequence ?? 0,
       at: task.updated_at,
       pool: poolOf(task),
       ...(notices.length > 0 && { notices }),

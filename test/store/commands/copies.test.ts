@@ -342,8 +342,7 @@ describe('the number of commands', () => {
   };
 
   it('of a create with three copies is at most three and a half times that of a plain one', async () => {
-    const org = freshOrg(db);
-    const plain = async () => void (await addTask(db, org));
+    const plain = async () => void (await addTask(db, freshOrg(db)));
     await plain();
     const one = await spent(plain);
     const three = await spent(() => stage(3));

@@ -176,7 +176,8 @@ describe('a commit writes', () => {
     });
     const offered = await offerTo(db, queued, [worker_id]);
     await accept(db, offered, worker_id);
-    const [first, second, third, ...more] = await entries(queued.task_id);
+    // Nothing follows from the acceptance: nobody listens, and its time to start is not over soon.
+    const [first, second, ...more] = await entries(queued.task_id);
     expect(more).toEqual([]);
     expect(first).toEqual({
       kind: 'task',
@@ -186,8 +187,8 @@ describe('a commit writes', () => {
       scheduled: checksOf(queued),
       cancelled: [],
       deliveries: [2],
-      events: ['created', 'queued'],
-      first: 1,
+      events: [],
+      first: 0,
       at: queued.updated_at,
       pool: null,
     });
@@ -197,7 +198,6 @@ describe('a commit writes', () => {
       cancelled: checksOf(queued),
       deliveries: [4],
     });
-    expect(third).toMatchObject({ version: 3, cancelled: checksOf(offered), deliveries: [] });
   });
 
   it('a pending delivery for each event that the receiver wants, and no other', async () => {
