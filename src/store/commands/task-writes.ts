@@ -112,7 +112,9 @@ export function taskWrites(
   const isCopy = task.copy_of !== undefined;
   const state = stateOf(task);
   if (isFinal(task.status)) {
-    const packed = packedFields(taskId, [input, state, [...history, ...entries.map(packEntry)], lastHash]);
+    const whole = [...history, ...entries.map(packEntry)];
+    const isChained = history.at(-1)?.[8] === before?.head;
+    const packed = packedFields(taskId, [input, state, whole, lastHash], isChained ? entries.length : 0);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(

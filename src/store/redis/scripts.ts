@@ -22,7 +22,7 @@ const LENGTHS = Array.from({ length: 256 }, (_, bytes) => `\r\n$${bytes}\r\n`);
 
 /**
  * A call of a script. ioredis would flatten the arguments, and join five texts for each: a quarter of the allocations of a
- * create, and five times the processor time of this encoding.
+ * create, and five times the processor time of this encoding; with a packed task among them, three times.
  */
 class ScriptCall extends Command {
   constructor(name: 'evalsha' | 'eval', args: Argument[], replyEncoding: 'utf8' | null) {
@@ -31,17 +31,23 @@ class ScriptCall extends Command {
     this.stringifyArguments();
   }
 
-  /** The command as RESP arrays of bulk strings. */
-  override toWritable(socket: object): string | Buffer {
+  /** The command as a RESP array of bulk strings; as bytes if an argument is. */
+  override toWritable(): string | Buffer {
     const { name, args } = this;
+    const parts: Buffer[] = [];
     let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}`;
-    for (const arg of args) {
-      if (typeof arg !== 'string') return super.toWritable(socket);
-      const bytes = Buffer.byteLength(arg);
+    for (const arg of args as (string | Buffer)[]) {
+      const isText = typeof arg === 'string';
+      const bytes = isText ? Buffer.byteLength(arg) : arg.length;
       text += LENGTHS[bytes] ?? `\r\n$${bytes}\r\n`;
-      text += arg;
+      if (isText) text += arg;
+      else {
+        parts.push(Buffer.from(text), arg);
+        text = '';
+      }
     }
-    return `${text}\r\n`;
+    text += '\r\n';
+    return parts.length === 0 ? text : Buffer.concat([...parts, Buffer.from(text)]);
   }
 }
 

@@ -172,11 +172,12 @@ export function unpackEntry(
   };
 }
 
-/** The entries without what follows from their content: ids and hashes. */
-function withoutDerived(taskId: string, entries: readonly PackedEntry[]): PackedEntry[] {
+/** The entries without what follows from their content: ids and hashes. @param fresh see `packedFields` */
+function withoutDerived(taskId: string, entries: readonly PackedEntry[], fresh: number): PackedEntry[] {
   let previous: string | null = null;
   return entries.map((entry, index): PackedEntry => {
     const [id, type, status, before, at, actor, attempt, data, stored] = entry;
+    if (index >= entries.length - fresh) return ['', type, status, before, at, actor, attempt, data, ''];
     const hash = entryHash(unpackEntry(taskId, entry, index + 1, previous));
     previous = stored || hash;
     const isDerived = id === eventIdOf(taskId, index + 1, Date.parse(at));
@@ -190,10 +191,13 @@ function withoutDerived(taskId: string, entries: readonly PackedEntry[]): Packed
 /** A final task: `head` is the hash of the last history entry; without a `form`, it has the first format version. */
 export type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string, form?: number];
 
-/** The fields of a final task that depend on its content. */
-export function packedFields(taskId: string, packed: Packed): (string | number | Buffer)[] {
+/**
+ * The fields of a final task that depend on its content.
+ * @param fresh so many of the last entries were made from the one before them just now: ids and hashes follow from their content
+ */
+export function packedFields(taskId: string, packed: Packed, fresh = 0): (string | number | Buffer)[] {
   const [input, state, history, head] = packed;
-  const stored: Packed = [input, state, withoutDerived(taskId, history), head, formOfTask(input)];
+  const stored: Packed = [input, state, withoutDerived(taskId, history, fresh), head, formOfTask(input)];
   return ['z', packJson(stored), 'f', PACKED_FORM];
 }
 

@@ -143,6 +143,20 @@ describe('the history', () => {
     expect(stored?.head).toBe(history.at(-1)?.hash);
   });
 
+  it('shows after packing where an entry was removed before', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const submitted = await workThrough(
+      db,
+      await offerTo(db, await addTask(db, org), [worker_id]),
+      worker_id,
+    );
+    const removed = await db.redis.rpop(orgKeysOf(db.prefix, org).history(submitted.task_id));
+    expect(removed).toContain('task.submitted');
+    const over = await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
+    expect(firstBroken(await historyOf(db, over))).toBe(submitted.sequence);
+  });
+
   it('returns each event alone as in the whole history', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
