@@ -13,7 +13,7 @@ const { api, client: keys } = await startApiOfFile({ processors: true });
 function serverProcess(env: Record<string, string>) {
   return new StdioClientTransport({
     command: process.execPath,
-    args: ['--import', 'tsx', '--conditions', 'biolayer-source', 'src/cli.ts', 'mcp'],
+    args: ['bin/biolayer.js', 'mcp'],
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', BIOLAYER_URL: api.url, ...env },
     stderr: 'pipe',

@@ -151,21 +151,18 @@ describe('the pool', () => {
     await own.close();
   });
 
-  it.each(['src/output-schema/output-schemas.ts', 'dist/src/output-schema/output-schemas.js'])(
-    'does not keep a process alive, in %s',
-    async (file) => {
-      const module = new URL(`../../${file}`, import.meta.url);
-      const script = `
+  it('does not keep a process alive', async () => {
+    const module = new URL('../../src/output-schema/output-schemas.ts', import.meta.url);
+    const script = `
       import { OutputSchemas } from ${JSON.stringify(module.href)};
       const schemas = new OutputSchemas();
       console.log(JSON.stringify(await schemas.validate(${JSON.stringify(object({ a: { type: 'string' } }))}, { a: 1 })));
     `;
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        ['--import', 'tsx', '--input-type=module', '--eval', script],
-        { cwd: fileURLToPath(new URL('../..', import.meta.url)), timeout: 25 * SECOND },
-      );
-      expect(JSON.parse(stdout)).toEqual([{ pointer: '/a', message: 'must be string' }]);
-    },
-  );
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', script],
+      { cwd: fileURLToPath(new URL('../..', import.meta.url)), timeout: 25 * SECOND },
+    );
+    expect(JSON.parse(stdout)).toEqual([{ pointer: '/a', message: 'must be string' }]);
+  });
 });

@@ -1,6 +1,5 @@
 // Matching, offering and verifying, with all processors running: which worker gets which offer in which order, and no
 // task and no worker is forgotten, whatever the workers do.
-import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
 import type { Task, TaskInput } from '../../src/state/tasks/task.ts';
@@ -25,6 +24,7 @@ import {
 } from '../support/db.ts';
 import { runProcessorsOfFile, withClockAhead } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
+import { secondCopyOf } from '../support/second-copy.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
 const db = await openTestDb();
@@ -341,9 +341,8 @@ it('two processes that match the same tasks at once offer each once and exceed n
   const places = 16;
   const tasks = await Promise.all(Array.from({ length: 40 }, () => addTask(own, org)));
   const workers = await Promise.all(capacities.map((capacity) => addWorker(own, org, { capacity })));
-  // The compiled modules share no state with these, so they stand for another process.
-  const compiled = pathToFileURL('dist/src/processors/matching.js').href;
-  const other = (await import(compiled)) as { matchTask: typeof matchTask };
+  // It stands for another process.
+  const other = (await import(secondCopyOf('src/processors/matching.ts'))) as { matchTask: typeof matchTask };
   await Promise.all(
     tasks.flatMap(({ task_id }) => [matchTask(own, org, task_id), other.matchTask(own, org, task_id)]),
   );

@@ -1,9 +1,8 @@
-// A second process that owns an embedded Redis, so that a test can kill the owner. It runs the compiled sources, which
-// start much faster.
+// A second process that owns an embedded Redis, so that a test can kill the owner.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { secondCopyOf } from './second-copy.ts';
 
 export interface EmbeddedOwner {
   readonly process: ChildProcess;
@@ -13,7 +12,7 @@ export interface EmbeddedOwner {
   readonly redis: { readonly url: string; readonly pid: number };
 }
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const EMBEDDED_REDIS = secondCopyOf('src/runtime/embedded-redis.ts');
 
 /**
  * Starts the owner and waits until its Redis runs on `dir`.
@@ -24,12 +23,11 @@ export async function startEmbeddedOwner(
   rest = 'setInterval(() => {}, 60_000);',
 ): Promise<EmbeddedOwner> {
   const code = `
-    import { startEmbeddedRedis } from './dist/src/runtime/embedded-redis.js';
+    import { startEmbeddedRedis } from ${JSON.stringify(EMBEDDED_REDIS)};
     const redis = await startEmbeddedRedis({ dir: process.argv[1] });
     ${rest}
     console.log(JSON.stringify(redis));`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code, dir], {
-    cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });

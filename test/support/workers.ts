@@ -65,7 +65,7 @@ export class TestWorker {
 
 /** Creates an available worker with a token. */
 export async function createTestWorker(
-  api: TestApi,
+  api: Pick<TestApi, 'client'>,
   client: Client,
   fields: Record<string, unknown> = {},
 ): Promise<TestWorker> {
@@ -101,8 +101,8 @@ export interface TaskInStatus {
  * status except `queued` and `cancelled`.
  */
 export async function createTaskIn(
-  api: TestApi,
-  org: Org,
+  api: Pick<TestApi, 'client'>,
+  org: Pick<Org, 'client'>,
   status: TargetStatus,
   fields: Record<string, unknown> = {},
 ): Promise<TaskInStatus> {

@@ -25,16 +25,15 @@ async function earlierCommit(): Promise<string | null> {
   }
 }
 
-/** Compiles a commit. @returns the folder of its compiled sources. */
-async function compile(commit: string): Promise<string> {
+/** Bundles a commit. @returns the folder of its bundles. */
+async function bundle(commit: string): Promise<string> {
   const folder = join(FOLDER, commit);
   await mkdir(folder, { recursive: true });
   await run('sh', ['-c', `git archive ${commit} | tar -x -C ${folder}`]);
   const root = process.cwd();
   for (const linked of ['node_modules', 'portal/dist', 'packages/sdk/dist'])
     await symlink(join(root, linked), join(folder, linked)).catch(() => undefined);
-  const compiler = join(root, 'node_modules/.bin/tsc');
-  await run(compiler, ['--project', 'tsconfig.build.json', '--noCheck', '--outDir', 'dist'], { cwd: folder });
+  await run(join(root, 'script/bundle'), ['dist'], { cwd: folder });
   return join(folder, 'dist');
 }
 
@@ -44,7 +43,7 @@ async function upgradeAndBack(scene: Scene): Promise<void> {
     scene.note = 'skipped: no history of the repository';
     return;
   }
-  const dist = await compile(commit);
+  const dist = await bundle(commit);
   await restartAll(scene, dist);
   await restartAll(scene);
   scene.note = `to ${commit.slice(0, 7)} and back`;
