@@ -10,6 +10,7 @@ import {
   Worker,
   type WorkerOptions,
 } from 'bullmq';
+import { endableBackend } from './endable-backend.ts';
 
 /** Redis' time, ms. */
 export type Now = () => number;
@@ -36,7 +37,7 @@ export type Hold = <R>(run: () => Promise<R>, command: string) => Promise<R>;
  */
 export function backendBy(now: Now, hold: Hold = (run) => run()): BackendFactory<Backend> {
   return (...args) => {
-    const backend = createRedisBackend(...args);
+    const backend = endableBackend(createRedisBackend(...args));
     const execCommand = backend.execCommand.bind(backend);
     backend.execCommand = (client, name, given) => {
       const at = TIME_AT[name];

@@ -1,9 +1,14 @@
-// The shutdown of a web process waits for requests, not for connections.
+// The shutdown of a web process waits for requests, not for connections; that of processors does not wait for lost ones.
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { connect, createServer, type Socket } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startProcessors } from '../../src/processors/processors.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
 import { listen } from '../support/events.ts';
+import { startOwnRedis } from '../support/own-redis.ts';
+import { ERRORS_ONLY, sealer } from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
 
 /** Opens a connection and sends this text. */
 async function open(api: TestApi, text = ''): Promise<Socket> {
@@ -56,4 +61,25 @@ describe('the shutdown of a web process', () => {
     await Promise.all(ends);
     expect(answer).toContain('HTTP/1.1 200');
   });
+});
+
+test('the shutdown of processors ends when Redis is back, also of those that were about to connect again', async () => {
+  const redis = await startOwnRedis();
+  onTestFinished(() => redis.stop());
+  const processors = await startProcessors({
+    redis: readTopology(redis.url),
+    prefix: freshPrefix(),
+    sealer,
+    webhookAllowedNetworks: [],
+    concurrency: 1,
+    log: { ...ERRORS_ONLY, warn: () => undefined },
+  });
+  await redis.kill();
+  const refusing = createServer((socket) => void socket.destroy()).listen(redis.port, '127.0.0.1');
+  for (let attempts = 0; attempts < 50; attempts += 1) await once(refusing, 'connection');
+  // Each connection has failed some times, and makes pauses.
+  refusing.close();
+  const closed = processors.close();
+  await redis.start();
+  await closed;
 });
