@@ -3,6 +3,7 @@
 // is sent again finds the tasks it has created and creates the rest.
 
 import Type from 'typebox';
+import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { NO_POOL } from '../../../store/commands/refusals.ts';
 import { idPairFromSeed, newIdPair } from '../../../store/redis/ids.ts';
@@ -74,10 +75,21 @@ export const taskBatchRoutes = [
       const now = call.deps.db.clock.now();
       // In the order of the batch, before anything is awaited: lists go by these ids.
       const ids = tasks.map((_, index) => (first === null ? newIdPair(now) : idPairFromSeed(first, index)));
-      const batch: Batch = { call, ids, types: new Map(), faultsLeft: MAX_ERRORS };
+      const batch: Batch = { call, ids, types: new Map() };
+      let errorsLeft = MAX_ERRORS;
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
-        results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
+        const outcomes = await Promise.all(some.map((task, index) => outcome(batch, task, at + index)));
+        // In the order of the batch, whichever task was checked first.
+        for (const one of outcomes) {
+          const shown = one instanceof ApiError ? withFewer(one, errorsLeft) : one;
+          if (shown instanceof ApiError) errorsLeft -= shown.errors?.length ?? 0;
+          results.push(
+            shown instanceof ApiError
+              ? { status: shown.status, error: problemBody(shown, call.requestId) }
+              : { status: 201, task: taskView(shown) },
+          );
+        }
       }
       const lost = results.find((one) => 'error' in one && one.status === 503);
       // With an Idempotency-Key the whole batch can be sent again. Without one, the response must list what was created.
@@ -99,19 +111,24 @@ interface Batch {
   ids: readonly (readonly [task: string, gold: string])[];
   /** The task types loaded for it. */
   types: KnownTypes;
-  /** Errors that the response may still hold. */
-  faultsLeft: number;
 }
 
 /** Creates the task at `index`. @returns the task, or the error meant for the client. @throws any other error */
-async function result(batch: Batch, given: unknown, index: number): Promise<Result> {
+async function outcome(batch: Batch, given: unknown, index: number): Promise<Task | ApiError> {
   try {
-    return { status: 201, task: taskView(await make(batch, given, index)) };
+    return await make(batch, given, index);
   } catch (error) {
     const shown = asApiError(error);
     if (shown.code === 'internal_error') throw error;
-    return { status: shown.status, error: problemBody(shown, batch.call.requestId) };
+    return shown;
   }
+}
+
+/** The error with at most `count` of its field errors, but at least one of them. */
+function withFewer(error: ApiError, count: number): ApiError {
+  if (error.code !== 'validation_failed' || error.errors === null || error.errors.length <= count)
+    return error;
+  return invalid(...error.errors.slice(0, Math.max(1, count)));
 }
 
 async function make(batch: Batch, given: unknown, index: number) {
@@ -142,20 +159,18 @@ async function checked(batch: Batch, given: unknown, index: number): Promise<Tas
   const namesFault = nameFault(given, BODY_LIMITS.names);
   if (namesFault === null && (await mayHaveDefaults(deps, principal, given)))
     return filledTask(deps, principal, given, batch.types).catch((error: unknown) => {
-      throw error instanceof ApiError && error.errors !== null ? refused(batch, error.errors, index) : error;
+      throw error instanceof ApiError && error.errors !== null ? refused(error.errors, index) : error;
     });
   const faults =
     namesFault !== null
       ? [namesFault]
       : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
-  if (faults.length > 0) throw refused(batch, faults, index);
+  if (faults.length > 0) throw refused(faults, index);
   // `checkTask` has validated it against the schema that this type comes from.
   return given as TaskCreate;
 }
 
-/** The refusal of the task at `index`, with as many of its errors as the response may still hold. */
-function refused(batch: Batch, faults: readonly FieldError[], index: number): ApiError {
-  const reported = faults.slice(0, Math.max(1, batch.faultsLeft));
-  batch.faultsLeft -= reported.length;
-  return invalid(...reported.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
+/** The refusal of the task at `index`, with pointers into the whole body. */
+function refused(faults: readonly FieldError[], index: number): ApiError {
+  return invalid(...faults.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
 }
