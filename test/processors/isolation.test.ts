@@ -426,7 +426,7 @@ describe('retention', () => {
     onTestFinished(() => retention.close());
     // While it holds the lock, the lock expires and another process takes it.
     const { redis } = db;
-    const taken = connectNear('', testTopology(), 'patient', () => undefined);
+    const taken = connectNear(lock, testTopology(), 'patient', () => undefined);
     await whenReady(taken);
     onTestFinished(() => taken.disconnect());
     const watch = async () => {

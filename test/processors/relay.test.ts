@@ -6,6 +6,7 @@ import type { OutboxEntry } from '../../src/state/outbox.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { serverOf } from '../../src/store/redis/servers.ts';
 import {
   accept,
   addTask,
@@ -16,15 +17,16 @@ import {
   offerIdOf,
   offerTo,
   openTestDb,
+  type TestDb,
   workThrough,
 } from '../support/db.ts';
 import { momentJobId, openQueues, outboxLength, runRelay } from '../support/processors.ts';
-import { freshPrefix } from '../support/redis.ts';
+import { freshPrefix, subscribersOf } from '../support/redis.ts';
 import type { InputChange } from '../support/tasks.ts';
 
 const shared = await openTestDb();
 /** A store with its own outbox, so that tests do not see each other's unread entries. */
-const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const ownStore = (): TestDb => ({ ...shared, prefix: freshPrefix() });
 const emptied = (db: Db) => expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
 
 /** Ids of all jobs, waiting and delayed. */
@@ -245,12 +247,12 @@ describe('a relay', () => {
     const { outbox } = orgKeysOf(db.prefix, org);
     await addTask(db, org);
     await emptied(db);
-    const subscribers = async () => Number((await db.redis.pubsub('SHARDNUMSUB', outbox))[1]);
-    const clients = String(await db.redis.call('CLIENT', 'LIST', 'TYPE', 'PUBSUB'));
+    const server = serverOf(db.redis, outbox);
+    const clients = String(await server?.client('LIST', 'TYPE', 'PUBSUB'));
     const ids = clients.split('\n').map((line) => /^id=(\d+) .* ssub=[1-9]/.exec(line)?.[1]);
     // Those of other tests too, which must recover as well.
-    for (const id of ids) if (id !== undefined) await db.redis.call('CLIENT', 'KILL', 'ID', id);
-    await expect.poll(subscribers, { timeout: 15_000 }).toBe(1);
+    for (const id of ids) if (id !== undefined) await server?.client('KILL', 'ID', id);
+    await expect.poll(() => subscribersOf(db.redis, outbox), { timeout: 15_000 }).toBe(1);
     await addTask(db, org);
     await emptied(db);
   });

@@ -15,6 +15,7 @@ import { connectNear, connectSubscriber, type Db, whenReady } from '../../src/st
 import { PARTITIONS, partitionKeys, partitionOf } from '../../src/store/redis/keys.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
+import { readTogether } from '../../src/store/redis/servers.ts';
 import type { Topology } from '../../src/store/redis/topology.ts';
 import { testTopology } from './redis.ts';
 
@@ -97,8 +98,14 @@ export interface RelayOptions {
   countEvery?: number;
 }
 
-/** Runs a relay without processors: it adds jobs that nothing runs. */
-export async function runRelay(db: Db, queues: Queues, options: RelayOptions = {}): Promise<Relay> {
+export interface RunningRelay {
+  /** Entries relayed since the start. */
+  readonly relayed: number;
+  close(): Promise<void>;
+}
+
+/** Runs the relay of all partitions, in a cluster one for each, without processors: it adds jobs that nothing runs. */
+export async function runRelay(db: Db, queues: Queues, options: RelayOptions = {}): Promise<RunningRelay> {
   const {
     redis = testTopology(),
     consumer = randomUUID(),
@@ -109,22 +116,25 @@ export async function runRelay(db: Db, queues: Queues, options: RelayOptions = {
   const subscriber = connectSubscriber(redis, 'patient', () => undefined);
   await whenReady(subscriber);
   const watch = new OutboxWatch({ db, subscriber, abandonedAfter, countEvery });
-  const relay = new Relay({
-    db,
-    outboxes: watch.signalOf(PARTITIONS),
-    queues,
-    consumer,
-    log,
-    abandonedAfter,
-  });
+  const relays = readTogether(db.redis, PARTITIONS).map(
+    (read) => new Relay({ db, outboxes: watch.signalOf(read), queues, consumer, log, abandonedAfter }),
+  );
+  const close = async () => {
+    await Promise.all(relays.map((relay) => relay.close()));
+  };
   onTestFinished(async () => {
     watch.stop();
-    await relay.close();
+    await close();
     subscriber.disconnect();
   });
   await watch.start();
-  relay.start();
-  return relay;
+  for (const relay of relays) relay.start();
+  return {
+    get relayed() {
+      return relays.reduce((sum, { relayed }) => sum + relayed, 0);
+    },
+    close,
+  };
 }
 
 /** A sweeper that runs only when the test calls it. */

@@ -1,8 +1,10 @@
 // A TCP proxy for Redis that can hold a command, or close the connection before the reply to a command arrives. This
-// stops a process between two steps reliably. It also imitates a bad network.
+// stops a process between two steps reliably. It also imitates a bad network. Nodes that belong together get one port each.
 import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { deferred } from './deferred.ts';
 
 interface Trigger {
@@ -21,9 +23,14 @@ export interface RedisProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy for the Redis at `url`, or for another server: a disturbance does not depend on the protocol. */
+/**
+ * Starts a proxy for the Redis at `url`, or for another server: a disturbance does not depend on the protocol. Of sentinels and a
+ * cluster it passes on the nodes of now, whose ports in replies it replaces with its own.
+ */
 export async function startRedisProxy(url: string): Promise<RedisProxy> {
-  const { hostname, port } = new URL(url);
+  const servers: Server[] = [];
+  /** The proxy's port for each port of a node. */
+  const ports = new Map<string, string>();
   const sockets = new Set<Socket>();
   let holding: (Trigger & { released: Promise<void> }) | null = null;
   let cutting: Trigger | null = null;
@@ -46,8 +53,8 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     };
   };
 
-  const server = createServer((near) => {
-    const far = createConnection(Number(port), hostname);
+  const pass = (near: Socket, port: number, host: string) => {
+    const far = createConnection(port, host);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.setNoDelay(true);
@@ -81,18 +88,22 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
       else toFar(data);
     });
     far.on('data', (data) => {
-      if (cut === null) return toNear(data);
+      if (cut === null) return toNear(ports.size > 1 ? withPorts(data, ports) : data);
       near.destroy();
       cut();
     });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const own = new URL(url);
-  own.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  for (const { hostname, port } of await nodesOf(url)) {
+    const server = createServer((near) => pass(near, Number(port), hostname)).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    ports.set(port, String((server.address() as AddressInfo).port));
+  }
 
   return {
-    url: own.href,
+    url: url.replaceAll(/([\w.]+):(\d+)(?=[,/?]|$)/g, (given, _host, port) =>
+      ports.has(port) ? `127.0.0.1:${ports.get(port)}` : given,
+    ),
     hold(command) {
       const { open: release, opened: released } = deferred();
       const held = new Promise<void>((resolve) => {
@@ -109,8 +120,28 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     },
     async close() {
       for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
+      await Promise.all(servers.map((server) => once(server.close(), 'close')));
     },
   };
+}
+
+/** Hosts and ports of the servers behind a URL: of sentinels, they and the primary. */
+async function nodesOf(url: string): Promise<{ hostname: string; port: string }[]> {
+  const topology = /^redis\+/.test(url) ? readTopology(url) : null;
+  const named = (nodes: readonly { host: string; port: number }[]) =>
+    nodes.map(({ host, port }) => ({ hostname: host, port: String(port) }));
+  if (topology?.kind === 'cluster') return named(topology.nodes);
+  if (topology?.kind !== 'sentinel') return [new URL(url)];
+  const redis = new Redis({ name: topology.name, sentinels: [...topology.sentinels] });
+  await redis.ping();
+  const primary = { host: redis.stream.remoteAddress ?? '', port: redis.stream.remotePort ?? 0 };
+  redis.disconnect();
+  return named([...topology.sentinels, primary]);
+}
+
+/** A reply with the proxy's ports. Ports that the system chooses have five digits, so the reply's length stays. */
+function withPorts(data: Buffer, ports: ReadonlyMap<string, string>): Buffer {
+  const text = data.toString('latin1');
+  const own = text.replaceAll(/\b\d{5}\b/g, (port) => ports.get(port) ?? port);
+  return own === text ? data : Buffer.from(own, 'latin1');
 }

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { Cluster, type Redis } from 'ioredis';
 import { expect, inject } from 'vitest';
 import { connect as connectTo } from '../../src/store/redis/connection.ts';
+import { serverOf, serversOf } from '../../src/store/redis/servers.ts';
 import { readTopology, type Topology } from '../../src/store/redis/topology.ts';
 import type {} from './global-setup.ts';
 
@@ -61,13 +62,46 @@ export function freshPrefix(): string {
   return `test-${randomBytes(6).toString('hex')}`;
 }
 
+/** How many connections are subscribed to a sharded channel. */
+export async function subscribersOf(redis: Redis, channel: string): Promise<number> {
+  return Number((await serverOf(redis, channel)?.pubsub('SHARDNUMSUB', channel))?.[1]);
+}
+
 /**
- * Records all commands that Redis receives from now on (MONITOR). Uses a plain socket, because ioredis takes commands of
- * other clients for its own replies until it knows that it monitors.
+ * Records all commands that Redis, or each master of a cluster, receives from now on (MONITOR). Uses plain sockets, because
+ * ioredis takes commands of other clients for its own replies until it knows that it monitors.
  */
-export async function monitorRedis(): Promise<{ seen(): string; close(): void }> {
-  const { hostname, port, password } = new URL(testRedisUrl());
-  const socket = connect(Number(port), hostname);
+export async function monitorRedis(redis: Redis): Promise<{ seen(): Promise<string>; close(): void }> {
+  // The servers of a cluster and behind sentinels have none.
+  const password = isOneServer() ? new URL(testRedisUrl()).password : '';
+  const monitors = await Promise.all((await redisPorts(redis)).map((port) => monitorServer(port, password)));
+  return {
+    /** The commands that were carried out before the call. */
+    async seen() {
+      const mark = freshPrefix();
+      await Promise.all(serversOf(redis).map((server) => server.echo(mark)));
+      for (const { text } of monitors) await expect.poll(text).toContain(mark);
+      return monitors.map(({ text }) => text()).join('');
+    },
+    close: () => {
+      for (const { socket } of monitors) socket.destroy();
+    },
+  };
+}
+
+/** Ports of the servers behind a connection. */
+export async function redisPorts(redis: Redis): Promise<number[]> {
+  return Promise.all(
+    serversOf(redis).map(async (server) => {
+      // Those of a cluster are connected when they are used first.
+      await server.ping();
+      return server.stream.remotePort ?? 0;
+    }),
+  );
+}
+
+async function monitorServer(port: number, password: string) {
+  const socket = connect(port, '127.0.0.1');
   let text = '';
   socket.setEncoding('utf8').on('data', (more) => {
     text += more;
@@ -80,5 +114,5 @@ export async function monitorRedis(): Promise<{ seen(): string; close(): void }>
   };
   if (password !== '') await ask(`AUTH ${decodeURIComponent(password)}`);
   await ask('MONITOR');
-  return { seen: () => text, close: () => socket.destroy() };
+  return { socket, text: () => text };
 }

@@ -6,20 +6,16 @@ import type { Redis } from 'ioredis';
 export async function snapshot(redis: Redis, prefix: string): Promise<Map<string, string>> {
   const keys = new Set<string>();
   for (const pattern of [`${prefix}:*`, `{${prefix}-queues}:*`]) {
-    let cursor = '0';
-    do {
-      const [next, found] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', 5000);
-      for (const key of found) keys.add(key);
-      cursor = next;
-    } while (cursor !== '0');
+    for await (const found of redis.scanStream({ match: pattern, count: 5000 }))
+      for (const key of found as string[]) keys.add(key);
   }
   const changesByItself = (key: string) => key.includes(':rate:') || key === `${prefix}:processes`;
   const sorted = [...keys].filter((key) => !changesByItself(key)).sort();
-  const pipeline = redis.pipeline();
-  for (const key of sorted) pipeline.dumpBuffer(key);
-  const dumps = ((await pipeline.exec()) ?? []).map(([error, dump]) => {
-    if (error) throw error;
-    return dump instanceof Buffer ? createHash('sha256').update(dump).digest('hex') : 'gone';
-  });
+  const dumps = await Promise.all(
+    sorted.map(async (key) => {
+      const dump = await redis.dumpBuffer(key);
+      return dump instanceof Buffer ? createHash('sha256').update(dump).digest('hex') : 'gone';
+    }),
+  );
   return new Map(sorted.map((key, index) => [key, dumps[index] ?? 'gone']));
 }

@@ -10,7 +10,7 @@ import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
 import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
-import { connectNear, connectSubscriber, type Db, whenReady } from '../../../src/store/redis/connection.ts';
+import { connect, connectSubscriber, type Db, whenReady } from '../../../src/store/redis/connection.ts';
 import { MAX_EXAMINED, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
@@ -24,11 +24,11 @@ const SOON = { timeout: 15_000 };
 
 /** The store on a connection that counts its commands. */
 async function counted(): Promise<{ db: Db; count: () => number; close: () => void }> {
-  const redis = connectNear('', testTopology(), 'patient', () => undefined);
+  const redis = connect(testTopology(), 'patient', () => undefined);
   await whenReady(redis);
   let commands = 0;
-  const send = redis.sendCommand.bind(redis);
-  redis.sendCommand = (...args) => {
+  const send = redis.sendCommand.bind(redis) as (...args: unknown[]) => unknown;
+  redis.sendCommand = (...args: unknown[]) => {
     commands += 1;
     return send(...args);
   };

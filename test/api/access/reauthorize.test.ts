@@ -18,7 +18,7 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type Listener, listen } from '../../support/events.ts';
-import { freshPrefix } from '../../support/redis.ts';
+import { freshPrefix, subscribersOf } from '../../support/redis.ts';
 import { type EvidenceView, MiB } from '../../support/uploads.ts';
 import { createTaskIn, createTestWorker, type TaskInStatus, taskBody } from '../../support/workers.ts';
 
@@ -174,7 +174,7 @@ describe('at once in the process that revokes', () => {
               () => own.client.delete(`/v1/workers/${person.worker_id}`),
             ];
       const { changes } = orgKeysOf(api.prefix, own.org_id);
-      const listeners = async () => (await api.redis.pubsub('SHARDNUMSUB', changes))[1];
+      const listeners = () => subscribersOf(api.redis, changes);
       await expect.poll(listeners, { interval: 20 }).toBe(1);
       const [answer, ms] = await outlives(waiting, shutOut);
       expect(answer.outcome).toBe('401 invalid_credential');

@@ -9,7 +9,7 @@ import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { readTopology } from '../../../src/store/redis/topology.ts';
 import { addTask, applyCommands, freshOrg, openTestDb, taskOf } from '../../support/db.ts';
 import { startOwnRedis } from '../../support/own-redis.ts';
-import { testTopology } from '../../support/redis.ts';
+import { subscribersOf, testTopology } from '../../support/redis.ts';
 
 const db = await openTestDb();
 const subscriber = connectSubscriber(testTopology(), 'request', () => undefined);
@@ -157,7 +157,7 @@ describe('a waiting request', () => {
   it('unsubscribes when it ends', async () => {
     const org = freshOrg(db);
     const { changes: channel } = orgKeysOf(db.prefix, org);
-    const listeners = async () => Number((await db.redis.pubsub('SHARDNUMSUB', channel))[1]);
+    const listeners = () => subscribersOf(db.redis, channel);
     const ends = [new AbortController(), new AbortController()];
     const waiting = ends.map((end) =>
       changes.waitFor(

@@ -12,14 +12,14 @@ import {
 } from '../../../support/api.ts';
 import { deferred } from '../../../support/deferred.ts';
 import { disconnectDuring } from '../../../support/disconnecting-client.ts';
+import { subscribersOf } from '../../../support/redis.ts';
 import { createTaskIn, createTestWorker, taskBody } from '../../../support/workers.ts';
 
 const { api, org, client } = await startApiOfFile({ processors: true });
 
-/** The number of this API's waiting requests, counted by its subscriptions in Redis. */
-async function listening(): Promise<number> {
-  const channels = (await api.redis.pubsub('SHARDCHANNELS', `${api.prefix}:*:changes`)) as string[];
-  return channels.length;
+/** The number of the org's waiting requests, counted by their subscription in Redis. */
+function listening(): Promise<number> {
+  return subscribersOf(api.redis, orgKeysOf(api.prefix, org.org_id).changes);
 }
 
 async function timed<T>(work: Promise<T>): Promise<{ took: number; value: T }> {

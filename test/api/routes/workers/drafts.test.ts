@@ -1,5 +1,4 @@
 // Drafts of a worker: saved, read and removed through the API, and ended by what happens to the task.
-import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import {
@@ -92,10 +91,11 @@ describe('a save', () => {
 
   test('has no effect when the task ends between its load and its commit', async () => {
     const staged = await createTaskIn(api, org, 'started');
-    const { hmget } = Redis.prototype;
+    const { redis } = api.web.db;
+    const hmget = redis.hmget.bind(redis);
     let isFirst = true;
-    vi.spyOn(Redis.prototype, 'hmget').mockImplementation(async function (this: Redis, ...given: unknown[]) {
-      const found = await Reflect.apply(hmget, this, given);
+    vi.spyOn(redis, 'hmget').mockImplementation(async (...given: unknown[]) => {
+      const found = await Reflect.apply(hmget, redis, given);
       if (isFirst && String(given[0]).includes(':draft:')) {
         isFirst = false;
         await org.client.post(`/v1/tasks/${staged.task.task_id}/cancel`);

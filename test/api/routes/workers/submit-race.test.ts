@@ -1,5 +1,4 @@
 // A submission that is checked while its task changes: the check holds for the version that is committed.
-import { Redis } from 'ioredis';
 import { afterEach, expect, test, vi } from 'vitest';
 import { startApiOfFile, type TaskView } from '../../../support/api.ts';
 import { createTaskIn } from '../../../support/workers.ts';
@@ -9,10 +8,11 @@ afterEach(() => vi.restoreAllMocks());
 
 /** Runs `meanwhile` once, after the evidence of a task has been read and before the result is used. */
 function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
-  const { hgetall } = Redis.prototype;
+  const { redis } = api.web.db;
+  const hgetall = redis.hgetall.bind(redis);
   let isFirst = true;
-  vi.spyOn(Redis.prototype, 'hgetall').mockImplementation(async function (this: Redis, key) {
-    const found = await hgetall.call(this, key);
+  vi.spyOn(redis, 'hgetall').mockImplementation(async (key) => {
+    const found = await hgetall(key);
     if (isFirst && String(key).includes(':evidence:')) {
       isFirst = false;
       await meanwhile();
@@ -25,7 +25,7 @@ test('loads the task once for each attempt, also when another change is waited f
   const { task, person } = await createTaskIn(api, org, 'started', {
     output: { expected_format: 'structured_json', schema: { seen: 'boolean' }, review: { mode: 'manual' } },
   });
-  const loads = vi.spyOn(Redis.prototype, 'hmgetBuffer');
+  const loads = vi.spyOn(api.web.db.redis, 'hmgetBuffer');
   const path = `/v1/worker/tasks/${task.task_id}/submit`;
   const invalid = () => person.client.request('POST', path, { body: { output: { seen: 'yes' } } });
   const answers = await Promise.all([invalid(), invalid()]);
