@@ -301,7 +301,7 @@ async function write(
 
 /** The history of a task before the change that ends it; for other changes, which do not need it, empty. */
 function historySoFar(db: Db, { before, task }: Decided): readonly PackedEntry[] | Promise<PackedEntry[]> {
-  return before === null || !isFinal(task.status) ? [] : loadEntries(db, task.org_id, task.task_id);
+  return before === null || !isFinal(task.status) ? [] : loadEntries(db, before);
 }
 
 function dueGuards({ prefix, clock }: Db, { due, task: { org_id, task_id } }: Decided): Guard[] {

@@ -163,25 +163,23 @@ function historyOf(
     : historyIn(taskId, required(key, readPacked(packed)));
 }
 
-/** The stored entries of the history of a task in Redis, oldest first. @throws UnreadableRecord */
-export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
-  return entriesOf(...(await fetchHistory(db, orgId, taskId)));
+/** The stored entries of the history of a loaded task, unless it has changed since, oldest first. @throws UnreadableRecord */
+export async function loadEntries(db: Db, { task, packed }: StoredTask): Promise<PackedEntry[]> {
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  const listKey = keys.history(task.task_id);
+  const list = packed === undefined ? await fetched(listKey, db.redis.lrange(listKey, 0, -1)) : [];
+  return entriesOf(keys.task(task.task_id), packed ?? null, listKey, list);
 }
 
 /** The history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
-  return historyOf(taskId, ...(await fetchHistory(db, orgId, taskId)));
-}
-
-/** The arguments of `entriesOf`. */
-async function fetchHistory(db: Db, orgId: string, taskId: string): Promise<Parameters<typeof entriesOf>> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
   const [packed, list] = await Promise.all([
     fetched(key, db.redis.hgetBuffer(key, 'z')),
     fetched(listKey, db.redis.lrange(listKey, 0, -1)),
   ]);
-  return [key, packed, listKey, list];
+  return historyOf(taskId, key, packed, listKey, list);
 }
 
 /** Loads a task with one event of its history; null when there is no such event. @throws as `loadTask` */
