@@ -12,7 +12,7 @@ await commit(
     async sendCommand({ args: [script] }: Sent[0]) {
       scripts.push(script);
       if (scripts.length === 1) throw new Error('NOSCRIPT');
-      return 1;
+      return [1];
     },
   } as unknown as Redis,
   { guards: [], writes: [] },

@@ -1,11 +1,11 @@
-// The only way to change records: guards and writes in one Lua script. If every guard holds, all writes happen in one
-// atomic step. If one fails, nothing is written, and the caller loads the records and decides again. The script knows
+// The only way to change records: guards and writes in one Lua script (`commit-script.ts`). If every guard holds, all writes happen
+// in one atomic step. If one fails, nothing is written, and the caller loads the records and decides again. The script knows
 // keys and commands, but nothing about tasks.
 
+import { carryOut } from './commit-script.ts';
 import type { Clock } from './connection.ts';
-import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
+import { dueArguments, NotDueError } from './due.ts';
 import { confirmed } from './durability.ts';
-import { defineScript } from './scripts.ts';
 import type { RedisClient } from './servers.ts';
 
 /**
@@ -61,91 +61,6 @@ export function merge(...changes: readonly Change[]): Change {
 
 /** A Redis command whose first argument is its key (or, for SPUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
-
-// KEYS: the key of each guard, then the key of each write. ARGV: number of guards; for each guard its kind and its
-// arguments; for each write the number of its arguments, the command, and the arguments. A negative number -n
-// before a write applies it to the next n keys. Returns 1 when written, 0 when a guard failed, and minus the time of Redis
-// (ms) when a `due` guard failed. Guard kinds of the script that `Guard` does not name:
-// - `incarnation`: a `version` with an incarnation
-// - `unlisted`: a `score` null
-// - `no_field`: a `field` null
-// - `absent` with a count: checks that many keys at once
-// - `counted`: its key was already checked by the preceding `absent`
-// - `count`: adds one of the sets `others` to the count of the following `below_limit`
-const SCRIPT = `${DUE_LUA}
-local at, guards = 2, tonumber(ARGV[1])
-local counted = 0
-for i = 1, guards do
-  local kind, key = ARGV[at], KEYS[i]
-  if kind == 'version' then
-    if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 1] then return 0 end
-    at = at + 2
-  elseif kind == 'incarnation' then
-    local found = redis.call('HMGET', key, 'v', 'i')
-    if (found[1] or '0') ~= ARGV[at + 1] or (found[2] or '') ~= ARGV[at + 2] then return 0 end
-    at = at + 3
-  elseif kind == 'present' then
-    if redis.call('EXISTS', key) == 0 then return 0 end
-    at = at + 1
-  elseif kind == 'members' then
-    local count = tonumber(ARGV[at + 1])
-    if redis.call('SCARD', key) ~= count then return 0 end
-    for index = at + 2, at + 1 + count do
-      if redis.call('SISMEMBER', key, ARGV[index]) == 0 then return 0 end
-    end
-    at = at + 2 + count
-  elseif kind == 'score' then
-    local score = redis.call('ZSCORE', key, ARGV[at + 1])
-    if not score or tonumber(score) ~= tonumber(ARGV[at + 2]) then return 0 end
-    at = at + 3
-  elseif kind == 'unlisted' then
-    if redis.call('ZSCORE', key, ARGV[at + 1]) then return 0 end
-    at = at + 2
-  elseif kind == 'absent' then
-    local count = tonumber(ARGV[at + 1])
-    if redis.call('EXISTS', unpack(KEYS, i, i + count - 1)) > 0 then return 0 end
-    at = at + 2
-  elseif kind == 'counted' then
-    at = at + 1
-  elseif kind == 'field' then
-    if redis.call('HGET', key, ARGV[at + 1]) ~= ARGV[at + 2] then return 0 end
-    at = at + 3
-  elseif kind == 'no_field' then
-    if redis.call('HEXISTS', key, ARGV[at + 1]) == 1 then return 0 end
-    at = at + 2
-  elseif kind == 'count' then
-    counted = counted + redis.call('ZCARD', key)
-    at = at + 1
-  elseif kind == 'below_limit' then
-    if counted + redis.call(ARGV[at + 1], key) >= tonumber(ARGV[at + 2]) then return 0 end
-    counted = 0
-    at = at + 3
-  elseif kind == 'at_most' then
-    if tonumber(redis.call('HGET', key, ARGV[at + 1]) or '0') > tonumber(ARGV[at + 2]) then return 0 end
-    at = at + 3
-  elseif kind == 'due' then
-    local time = notDue(ARGV[at + 1], ARGV[at + 2])
-    if time then return -time end
-    at = at + 3
-  else
-    if redis.call('GET', key) ~= ARGV[at + 1] then return 0 end
-    at = at + 2
-  end
-end
-local done = guards
-while done < #KEYS do
-  local keys, count = 1, tonumber(ARGV[at])
-  if count < 0 then
-    keys, at = -count, at + 1
-    count = tonumber(ARGV[at])
-  end
-  for i = done + 1, done + keys do redis.call(ARGV[at + 1], KEYS[i], unpack(ARGV, at + 2, at + 1 + count)) end
-  done, at = done + keys, at + 2 + count
-end
-return 1
-`;
-
-const runCommit = defineScript<number>(SCRIPT);
 
 /**
  * Runs all writes of a change in one atomic step if all its guards hold.
@@ -224,7 +139,7 @@ export async function commit(redis: RedisClient, { guards, writes }: Change): Pr
   const answer = await confirmed(
     redis,
     keys[0] ?? '',
-    (on) => runCommit(on, keys, args),
+    (on) => carryOut(on, keys, args),
     (result) => result === 1,
   );
   if (answer < 0) throw new NotDueError(-answer);
