@@ -63,11 +63,12 @@ return found
 
 // KEYS: due times, claims. ARGV: when to look at them again, then for each task its member and the due time as claimed.
 const FINISH = `
-for i = 2, #ARGV, 2 do
-  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  if score and tonumber(score) == tonumber(ARGV[i + 1]) then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[i]) end
-  redis.call('ZREM', KEYS[2], ARGV[i])
+local members = {}
+for i = 2, #ARGV, 2 do members[i / 2] = ARGV[i] end
+for i, score in ipairs(redis.call('ZMSCORE', KEYS[1], unpack(members))) do
+  if score and tonumber(score) == tonumber(ARGV[2 * i + 1]) then redis.call('ZADD', KEYS[1], ARGV[1], members[i]) end
 end
+redis.call('ZREM', KEYS[2], unpack(members))
 `;
 
 const runMoments = defineScript<string[]>(MOMENTS);
