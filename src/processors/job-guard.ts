@@ -2,7 +2,7 @@
 // retried for hours. A job of a newer format version is left to a newer process.
 
 import { type Job, UnrecoverableError } from 'bullmq';
-import type { Jobs, QueueName } from '../queues/catalogue.ts';
+import type { Jobs, NewJob, QueueName } from '../queues/catalogue.ts';
 import { readJob } from '../queues/read-job.ts';
 import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
 import type { Db } from '../store/redis/connection.ts';
@@ -11,8 +11,9 @@ import { UnreadableRecord } from '../store/redis/unreadable.ts';
 /** Shortest delay of a job of a newer format version, ms; another process may take it then. */
 const LEFT_ALONE = 5_000;
 
-/** What running a job needs of it. */
-export type RunnableJob = Pick<Job, 'name' | 'data' | 'queueName' | 'moveToDelayed' | 'updateData'>;
+/** What running a job needs of it. `known`: see `NewJob`. */
+export type RunnableJob = Pick<Job, 'name' | 'data' | 'queueName' | 'moveToDelayed' | 'updateData'> &
+  Pick<NewJob, 'known'>;
 
 /** Runs a job that was read. @param job to put it off. @param token BullMQ's, of the lock. */
 export type RunJob<Q extends QueueName> = (

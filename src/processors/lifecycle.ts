@@ -1,10 +1,8 @@
 // Jobs that run at once after a change: verification, turns of matching, steps of replays, and what removed pools and
 // workers leave behind. A handler reads the records as they are now and commits only if they have not changed since.
 
-import type { Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { Jobs, WorkerJob } from '../queues/catalogue.ts';
-import type { Queues } from '../queues/queues.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { mayAccept } from '../state/workers/matching.ts';
@@ -13,8 +11,11 @@ import { changeTask, type Plan } from '../store/commands/change.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
-import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
+import { loadTasks, loadWithEntries, type StoredTask } from '../store/tasks/tasks.ts';
+import type { Requested } from '../store/workers/match-requests.ts';
 import { loadWorker, releaseOrphanedReservation } from '../store/workers/workers.ts';
+import type { RunnableJob } from './job-guard.ts';
+import type { AddJobs } from './local-jobs.ts';
 import { poolOfTask, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './removed-pools.ts';
 import { verify } from './verification.ts';
@@ -22,16 +23,19 @@ import { runReplayJob } from './webhooks/replays.ts';
 
 const SYSTEM = { actor: 'system' };
 
-/** Runs a job of the `lifecycle` queue. @param job to put it off. @param token BullMQ's, of its lock. */
+/**
+ * Runs a job of the `lifecycle` queue.
+ * @param jobs takes the next turn of matching. @param job to put it off. @param token BullMQ's, of its lock.
+ */
 export async function runLifecycleJob(
-  { db, queues, schemas }: { db: Db; queues: Queues; schemas: OutputSchemas },
+  { db, jobs, schemas }: { db: Db; jobs: AddJobs; schemas: OutputSchemas },
   { name, data }: Jobs['lifecycle'],
-  job: Pick<Job, 'moveToDelayed'>,
+  job: Pick<RunnableJob, 'moveToDelayed' | 'known'>,
   token: string | undefined,
 ): Promise<void> {
   switch (name) {
     case 'match':
-      return runMatchingTurn(db, queues, data);
+      return runMatchingTurn(db, jobs, data, job.known as Requested[] | undefined);
     case 'worker':
       return reclaimFrom(db, data);
     case 'pool':
@@ -39,8 +43,15 @@ export async function runLifecycleJob(
     case 'replay':
       return runReplayJob(db, data, job, token);
     case 'verify': {
+      const { org_id, task_id } = data;
       const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
-      await changeTask(db, data.org_id, data.task_id, (task) => verify(db, schemas, task, onward), SYSTEM);
+      // The history belongs to the version that the commit checks.
+      const { stored, entries } = await loadWithEntries(db, org_id, task_id);
+      const read = stored === null ? {} : { loaded: stored, loadedHistory: entries };
+      await changeTask(db, org_id, task_id, (task) => verify(db, schemas, task, onward), {
+        ...SYSTEM,
+        ...read,
+      });
     }
   }
 }

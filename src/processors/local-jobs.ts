@@ -62,10 +62,11 @@ export class LocalJobs implements AddJobs {
   }
 
   async #run(job: NewJob): Promise<void> {
-    const { queue, name, data, opts } = job;
+    const { queue, name, data, opts, known } = job;
     try {
       const cannotWait = () => Promise.reject(new Error('A job that has to wait belongs in its queue.'));
-      const runnable = { name, data, queueName: queue, moveToDelayed: cannotWait, updateData: cannotWait };
+      const waiting = { moveToDelayed: cannotWait, updateData: cannotWait };
+      const runnable = { name, data, queueName: queue, known, ...waiting };
       await this.#runners[queue](runnable, undefined);
     } catch (error) {
       const about = { queue, job_id: opts.jobId, job: name, ...idsOf(data) };

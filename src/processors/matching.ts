@@ -3,7 +3,7 @@
 
 import { SpanKind } from '@opentelemetry/api';
 import { UnrecoverableError } from 'bullmq';
-import type { MatchingJob } from '../queues/catalogue.ts';
+import type { MatchingJob, NewJob } from '../queues/catalogue.ts';
 import { matchingJob } from '../queues/new-jobs.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
@@ -17,8 +17,14 @@ import { newId } from '../store/redis/ids.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { concernsOneItem, nullIfBroken, reportFailed } from '../store/redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
-import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
-import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
+import { findWorkers, firstWaitingFor, readWaiting } from '../store/workers/candidates.ts';
+import {
+  endTurn,
+  type Requested,
+  requestMatches,
+  type Turn,
+  takeTurn,
+} from '../store/workers/match-requests.ts';
 import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
 import { inSpan } from '../tracing/tracing.ts';
@@ -41,26 +47,39 @@ export async function requestMatching(
   orgId: string,
   requests: readonly MatchRequest[],
 ): Promise<void> {
-  const turn = await requestMatches(db, orgId, requests);
-  if (turn !== null) await jobs.add([matchingJob(orgId, turn)]);
+  const turn = await requestMatches(db, orgId, requests, TURN_BUDGET);
+  if (turn !== null) await jobs.add([turnJob(orgId, turn)]);
+}
+
+/** The job of a turn. The process that began the turn knows its requests. */
+function turnJob(orgId: string, { turn, requests }: Turn): NewJob {
+  return { ...matchingJob(orgId, turn), ...(requests.length > 0 && { known: requests }) };
 }
 
 /**
  * Runs the job of a turn. If the turn is over, it only makes sure that the current turn has a job.
+ * @param known the requests of the turn, when this process has just begun it
  * @throws UnrecoverableError when a request failed on its own. The others have been served, and the sweeper requests the
  *   match again while the task waits.
  */
-export async function runMatchingTurn(db: Db, queues: AddJobs, { org_id, turn }: MatchingJob): Promise<void> {
-  const taken = await takeTurn(db, org_id, turn, TURN_BUDGET);
-  if (taken === null) return;
-  if (taken.current !== turn) return queues.add([matchingJob(org_id, taken.current)]);
+export async function runMatchingTurn(
+  db: Db,
+  jobs: AddJobs,
+  { org_id, turn }: MatchingJob,
+  known?: Requested[],
+): Promise<void> {
+  const begun =
+    known === undefined ? await takeTurn(db, org_id, turn, TURN_BUDGET) : { turn, requests: known };
+  if (begun === null) return;
+  if (begun.turn !== turn) return jobs.add([turnJob(org_id, begun)]);
   const budget: Budget = { left: TURN_BUDGET };
   const done: Requested[] = [];
   const failures: unknown[] = [];
-  for (const request of taken.requests) {
+  const ahead = readAhead(db, org_id, begun.requests);
+  for (const request of begun.requests) {
     if (budget.left <= 0) break;
     try {
-      if (await runRequest(db, org_id, request, budget)) done.push(request);
+      if (await runRequest(db, org_id, request, budget, ahead)) done.push(request);
     } catch (error) {
       if (!concernsOneItem(error)) throw error;
       const keys = orgKeysOf(db.prefix, org_id);
@@ -69,17 +88,57 @@ export async function runMatchingTurn(db: Db, queues: AddJobs, { org_id, turn }:
       done.push(request);
     }
   }
-  const next = await endTurn(db, org_id, turn, done);
-  if (next !== null) await queues.add([matchingJob(org_id, next)]);
+  const next = await endTurn(db, org_id, turn, done, TURN_BUDGET);
+  if (next !== null) await jobs.add([turnJob(org_id, next)]);
   if (failures.length > 0) throw new UnrecoverableError(failures.join('; '));
 }
 
+/** What a turn has read of its requests, in one round trip. What has changed since is refused by the guards of commits. */
+interface ReadAhead {
+  tasks: Map<string, Promise<StoredTask | null>>;
+  workers: Map<string, Promise<Worker | null>>;
+  pools: Map<string, Promise<Pool | null>>;
+}
+
+function readAhead(db: Db, orgId: string, requests: readonly Requested[]): ReadAhead {
+  const ahead = nothingRead();
+  for (const { kind, id, pool } of requests) {
+    if (kind === 'worker') ahead.workers.set(id, early(loadWorker(db, orgId, id)));
+    else ahead.tasks.set(id, early(loadTask(db, orgId, id)));
+    if (pool !== undefined) void loadPoolOnce(db, orgId, pool, ahead);
+  }
+  return ahead;
+}
+
+function nothingRead(): ReadAhead {
+  return { tasks: new Map(), workers: new Map(), pools: new Map() };
+}
+
+/** A result that is awaited later, or never. */
+function early<T>(result: Promise<T>): Promise<T> {
+  result.catch(() => undefined);
+  return result;
+}
+
+/** What was read ahead, if it was; it is used once. */
+function taken<T>(read: Map<string, Promise<T>>, id: string): Promise<T> | undefined {
+  const result = read.get(id);
+  read.delete(id);
+  return result;
+}
+
 /** Serves a request, in the trace of what requested it. */
-function runRequest(db: Db, orgId: string, request: Requested, budget: Budget): Promise<boolean> {
+function runRequest(
+  db: Db,
+  orgId: string,
+  request: Requested,
+  budget: Budget,
+  ahead: ReadAhead,
+): Promise<boolean> {
   const { kind, id, trace } = request;
   const attributes = { org_id: orgId, [`${kind}_id`]: id };
   return inSpan(`match ${kind}`, { kind: SpanKind.INTERNAL, attributes, parent: trace }, () =>
-    kind === 'task' ? matchTask(db, orgId, id, budget) : matchWorker(db, orgId, id, budget),
+    kind === 'task' ? matchTask(db, orgId, id, budget, ahead) : matchWorker(db, orgId, id, budget, ahead),
   );
 }
 
@@ -93,31 +152,43 @@ export async function matchTask(
   orgId: string,
   taskId: string,
   budget: Budget = { left: SINGLE_MATCH_BUDGET },
+  ahead = nothingRead(),
 ): Promise<boolean> {
   while (budget.left > 0) {
-    const stored = await loadTask(db, orgId, taskId);
+    const stored = await (taken(ahead.tasks, taskId) ?? loadTask(db, orgId, taskId));
     if (stored === null || !isWaiting(stored.task)) return true;
     budget.left -= 1;
-    const pool = await poolOfTask(db, stored.task);
-    const workers = await findWorkers(db, stored.task, offersAtOnce(pool));
+    const pool = await poolOfTask(db, stored.task, ahead);
+    const [workers, waiting] = await Promise.all([
+      findWorkers(db, stored.task, offersAtOnce(pool)),
+      readWaiting(db, stored),
+    ]);
     const [best] = workers;
     if (best === undefined) return true;
-    const firstTask = await firstWaitingFor(db, best, stored);
+    const firstTask = await firstWaitingFor(db, best, waiting);
     const isFirst = firstTask === null || firstTask.task.task_id === taskId;
-    if (!(await (isFirst ? offer(db, stored, pool, workers) : offerToBest(db, firstTask)))) return false;
+    const outcome = await (isFirst ? offer(db, stored, pool, workers) : offerToBest(db, firstTask, ahead));
+    if (outcome === 'suspended') return false;
+    if (isFirst && outcome === 'offered') return true;
   }
   return false;
 }
 
 /** Offers waiting tasks to a ready worker. @returns false when the budget did not suffice, or the org was suspended. */
-async function matchWorker(db: Db, orgId: string, workerId: string, budget: Budget): Promise<boolean> {
+async function matchWorker(
+  db: Db,
+  orgId: string,
+  workerId: string,
+  budget: Budget,
+  ahead: ReadAhead,
+): Promise<boolean> {
   while (budget.left > 0) {
-    const worker = await loadWorker(db, orgId, workerId);
+    const worker = await (taken(ahead.workers, workerId) ?? loadWorker(db, orgId, workerId));
     if (worker === null || !isReady(worker)) return true;
     budget.left -= 1;
     const firstTask = await firstWaitingFor(db, worker);
     if (firstTask === null) return true;
-    if (!(await offerToBest(db, firstTask))) return false;
+    if ((await offerToBest(db, firstTask, ahead)) === 'suspended') return false;
   }
   return false;
 }
@@ -128,29 +199,36 @@ function offersAtOnce(pool: Pool | null): number {
 }
 
 /** The pool that a task requires; null when it requires none or the pool was removed. */
-export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
+export async function poolOfTask(db: Db, task: Task, ahead = nothingRead()): Promise<Pool | null> {
   const id = poolOf(task);
-  // A damaged record of a pool is treated as a pool with default settings.
-  return id === null ? null : nullIfBroken(db, () => loadPool(db, task.org_id, id));
+  return id === null ? null : loadPoolOnce(db, task.org_id, id, ahead);
 }
 
-async function offerToBest(db: Db, stored: StoredTask): Promise<boolean> {
-  const pool = await poolOfTask(db, stored.task);
+function loadPoolOnce(db: Db, orgId: string, id: string, { pools }: ReadAhead): Promise<Pool | null> {
+  // A damaged record of a pool is treated as a pool with default settings.
+  const pool = pools.get(id) ?? early(nullIfBroken(db, () => loadPool(db, orgId, id)));
+  pools.set(id, pool);
+  return pool;
+}
+
+/** What became of a round of offers; `refused`: the task or a worker has changed meanwhile. */
+type Outcome = 'offered' | 'refused' | 'suspended';
+
+async function offerToBest(db: Db, stored: StoredTask, ahead: ReadAhead): Promise<Outcome> {
+  ahead.tasks.delete(stored.task.task_id);
+  const pool = await poolOfTask(db, stored.task, ahead);
   return offer(db, stored, pool, await findWorkers(db, stored.task, offersAtOnce(pool)));
 }
 
-/**
- * Matches a queued task to these workers, best first, and offers it to each of them.
- * @returns false when the org is suspended.
- */
+/** Matches a queued task to these workers, best first, and offers it to each of them. */
 async function offer(
   db: Db,
   stored: StoredTask,
   pool: Pool | null,
   workers: readonly Worker[],
-): Promise<boolean> {
+): Promise<Outcome> {
   const { task } = stored;
-  if (workers.length === 0) return true;
+  if (workers.length === 0) return 'refused';
   const now = db.clock.now();
   const expires_at = now + offerTtlMs(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
@@ -168,8 +246,8 @@ async function offer(
     isRetry = true;
     return mayOffer ? plan : null;
   };
-  // Refused when the task or a worker has changed meanwhile; the caller tries again.
   const loaded = { loaded: stored, loadedWorkers: workers };
-  await changeTask(db, task.org_id, task.task_id, choose, { actor: 'system', ...loaded });
-  return mayOffer;
+  const changed = await changeTask(db, task.org_id, task.task_id, choose, { actor: 'system', ...loaded });
+  if (!mayOffer) return 'suspended';
+  return changed.ok ? 'offered' : 'refused';
 }

@@ -169,7 +169,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const plain: Record<QueueName, RunUnread> = {
     lifecycle: gate.held(
       guardJobs(db, 'lifecycle', (read, job, token) =>
-        runLifecycleJob({ db, queues, schemas }, read, job, token),
+        runLifecycleJob({ db, jobs: local, schemas }, read, job, token),
       ),
     ),
     sla: gate.held(

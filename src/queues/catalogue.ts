@@ -108,7 +108,12 @@ export interface Jobs {
 
 /** A job to be added to a queue. While traces are on, its data has the field `trace`; see `withTrace`. */
 export type NewJob = {
-  [Q in QueueName]: { queue: Q; opts: JobsOptions & { jobId: string } } & Jobs[Q];
+  [Q in QueueName]: {
+    queue: Q;
+    opts: JobsOptions & { jobId: string };
+    /** What the job need not read when it runs at once in the process that makes it; never in a queue. */
+    known?: unknown;
+  } & Jobs[Q];
 }[QueueName];
 
 const SECOND = 1000;

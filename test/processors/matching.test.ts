@@ -204,10 +204,10 @@ describe('no match request is lost', () => {
     const org = freshOrg(db);
     await addWorker(db, org, { capacity: 9 });
     const task = await addTask(db, org);
-    const turn = await requestMatches(db, org, [{ kind: 'task', task_id: task.task_id, pool: null }]);
-    expect(turn).not.toBeNull();
-    // The process takes the request and dies.
-    await takeTurn(db, org, turn ?? '', 10);
+    const begun = await requestMatches(db, org, [{ kind: 'task', task_id: task.task_id, pool: null }], 10);
+    expect(begun?.requests).toMatchObject([{ kind: 'task', id: task.task_id }]);
+    // The process that has the requests dies.
+    expect(await takeTurn(db, org, begun?.turn ?? '', 10)).toEqual(begun);
     const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
@@ -223,7 +223,7 @@ describe('no match request is lost', () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'w', capacity: 9 });
     const request = { kind: 'worker', worker_id: 'w' } as const;
-    const turn = (await requestMatches(db, org, [request])) ?? '';
+    const turn = (await requestMatches(db, org, [request], 10))?.turn ?? '';
     const redis = db.redis.duplicate();
     let isAgain = false;
     // While the worker's request is handled, a task arrives and the worker is requested again.
@@ -233,7 +233,7 @@ describe('no match request is lost', () => {
         if (!isAgain) {
           isAgain = true;
           await addTask(db, org);
-          await requestMatches(db, org, [request]);
+          await requestMatches(db, org, [request], 10);
         }
         return found;
       },
@@ -257,7 +257,7 @@ describe('no match request is lost', () => {
     await db.redis.zrem(orgKeysOf(db.prefix, org).index('status:queued'), broken.task_id);
     for (const key of await db.redis.keys(`*${org}:queue:*`)) await db.redis.zremrangebyrank(key, 0, 0);
     const requests = [broken, sound].map(({ task_id }) => ({ kind: 'task', task_id, pool: null }) as const);
-    const turn = (await requestMatches(db, org, requests)) ?? '';
+    const turn = (await requestMatches(db, org, requests, 10))?.turn ?? '';
     await expect(runMatchingTurn(db, queues, { form: 1, org_id: org, turn })).rejects.toThrow(
       /cannot be read: incomplete/,
     );

@@ -276,6 +276,7 @@ describe('a relay', () => {
     const relay = await runRelay(db, queues);
     const org = freshOrg(db);
     await Promise.all(Array.from({ length: 100 }, () => addTask(db, org, delivered)));
+    await expect.poll(() => relay.relayed, { interval: 1 }).toBeGreaterThan(0);
     await relay.close();
     const [pending] = await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay');
     expect(pending).toBe(0);

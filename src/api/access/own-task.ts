@@ -1,10 +1,12 @@
 // The tasks that a worker token can see: the worker's own, restricted to the pools of the key that created the token. Of a task
 // with copies a worker sees their own copy, never the task or another copy.
 
+import { LRUCache } from 'lru-cache';
 import { isOfWorker } from '../../state/tasks/offer.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../../store/redis/connection.ts';
+import { taskOfOffer } from '../../store/tasks/offers.ts';
 import { pendingOffers } from '../../store/tasks/pending-offers.ts';
 import { loadTask, type StoredTask } from '../../store/tasks/tasks.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
@@ -33,7 +35,27 @@ export async function ownOffers(
   principal: WorkerPrincipal,
 ): Promise<Awaited<ReturnType<typeof pendingOffers>>> {
   const offers = await pendingOffers(db, principal.org_id, principal.worker_id);
+  for (const { task, offer } of offers)
+    tasksOfOffers.set(offerKey(db, principal, offer.offer_id), task.task_id);
   return offers.filter(({ task }) => mayShowTask(task, principal));
+}
+
+/** Tasks of offers that were listed lately: an offer that is answered has mostly been shown by this process. */
+const tasksOfOffers = new LRUCache<string, string>({ max: 10_000 });
+
+function offerKey(db: Db, { org_id, worker_id, incarnation }: WorkerPrincipal, offerId: string): string {
+  return [db.prefix, org_id, worker_id, incarnation, offerId].join(' ');
+}
+
+/** Id of the task of an offer to the worker, open or ended; null when there is no such offer. */
+export async function taskOfOwnOffer(
+  db: Db,
+  principal: WorkerPrincipal,
+  offerId: string,
+): Promise<string | null> {
+  const { org_id, worker_id } = principal;
+  const known = tasksOfOffers.get(offerKey(db, principal, offerId));
+  return known ?? taskOfOffer(db, org_id, worker_id, offerId);
 }
 
 /** Loads a task that is, or last was, assigned to this worker. @throws ApiError 404 */

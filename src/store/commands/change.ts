@@ -54,8 +54,10 @@ export interface ChangeOptions {
   extraWrites?: ExtraWrites | undefined;
   /** The task as loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
-  /** The workers whose reservations change, as loaded a moment ago. */
+  /** Workers whose reservations may change, as loaded a moment ago. */
   loadedWorkers?: readonly Worker[] | undefined;
+  /** The history of the task, read together with `loaded` or later; for a change that may end it. */
+  loadedHistory?: readonly PackedEntry[] | undefined;
 }
 
 /** Commands for a task, and guards of the other records on which the choice of commands was based. */
@@ -199,6 +201,7 @@ async function change(
   let replaceCommand: ((command: Command) => Command) | null = null;
   return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
+    const loadedHistory = loaded === null ? undefined : options.loadedHistory;
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
     if (options.ifVersion !== undefined && stored.task.version !== options.ifVersion)
@@ -226,7 +229,7 @@ async function change(
     const { task, events, due } = decision;
     const decided = { before: stored, task, events, due };
     const changes = [decided, ...(await relatedChanges(db, decided, original, context))] as const;
-    const known = { guards, extraWrites, loadedWorkers };
+    const known = { guards, extraWrites, loadedWorkers, loadedHistory };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
     const outcome = (await whenDue(db.clock, () => write(db, changes, known))) ?? { kind: 'conflict' };
     loadedWorkers = [];
@@ -264,13 +267,14 @@ async function write(
     guards,
     extraWrites,
     loadedWorkers = [],
-  }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers'>,
+    loadedHistory,
+  }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers' | 'loadedHistory'>,
 ): Promise<WriteOutcome> {
   const [{ task }] = decided;
   const [reserved, claims, histories, isHeard] = await Promise.all([
     reserve(db, task.org_id, decided, loadedWorkers),
     claimChange(db, decided),
-    Promise.all(decided.map((one) => historySoFar(db, one))),
+    Promise.all(decided.map((one, index) => historySoFar(db, one, index === 0 ? loadedHistory : undefined))),
     hasListeners(db, task.org_id),
   ]);
   if ('kind' in reserved) return reserved;
@@ -300,8 +304,12 @@ async function write(
 }
 
 /** The history of a task before the change that ends it; for other changes, which do not need it, empty. */
-function historySoFar(db: Db, { before, task }: Decided): readonly PackedEntry[] | Promise<PackedEntry[]> {
-  return before === null || !isFinal(task.status) ? [] : loadEntries(db, before);
+function historySoFar(
+  db: Db,
+  { before, task }: Decided,
+  loaded?: readonly PackedEntry[],
+): readonly PackedEntry[] | Promise<PackedEntry[]> {
+  return before === null || !isFinal(task.status) ? [] : (loaded ?? loadEntries(db, before));
 }
 
 function dueGuards({ prefix, clock }: Db, { due, task: { org_id, task_id } }: Decided): Guard[] {

@@ -34,7 +34,7 @@ export async function reserve(
   );
   const workerIds = new Set(effects.map((one) => one.id));
   const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
-  const toLoad = [...workerIds].every((id) => loaded.has(id)) ? [] : [...workerIds];
+  const toLoad = [...workerIds].filter((id) => !loaded.has(id));
   const given = decided.map((change) => ({ change, ids: recipients(change) }));
   const [exclusions] = await Promise.all([
     Promise.all(given.map(({ change, ids }) => (ids.length === 0 ? null : formerWorkersOf(db, change.task)))),

@@ -40,7 +40,7 @@ const SHAPE: Shape<Evidence> = {
 };
 
 /** The evidence of a task, oldest first, with the version of its record; 0: there is none. */
-interface EvidenceRecord {
+export interface EvidenceRecord {
   version: number;
   items: Evidence[];
 }
@@ -257,16 +257,18 @@ export async function removeEvidence(
  * The evidence that a submission includes, as `chooseEvidence` selects it, with guards that hold while the task's
  * evidence is unchanged; nothing is read for a submission without evidence.
  * @param ids the evidence ids in the submission; undefined: all of the worker's files. `unknown` are indexes into it.
+ * @param read from `loadEvidence`, if it was called a moment ago.
  */
 export async function evidenceFor(
   db: Db,
   task: Task,
   worker: Uploader,
   ids: readonly string[] | undefined,
+  read?: EvidenceRecord,
 ): Promise<{ chosen: EvidenceRef[]; unknown: number[]; guards: Guard[] }> {
   const { org_id, task_id } = task;
   if (ids?.length === 0) return { chosen: [], unknown: [], guards: [] };
-  const { version, items } = await loadEvidence(db, org_id, task_id);
+  const { version, items } = read ?? (await loadEvidence(db, org_id, task_id));
   const key = orgKeysOf(db.prefix, org_id).evidence(task_id);
   return { ...chooseEvidence(items, worker, ids), guards: [{ kind: 'version', key, version }] };
 }

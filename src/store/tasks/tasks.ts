@@ -171,6 +171,21 @@ export async function loadEntries(db: Db, { task, packed }: StoredTask): Promise
   return entriesOf(keys.task(task.task_id), packed ?? null, listKey, list);
 }
 
+/** Loads a task, as `loadTask`, and the stored entries of its history, oldest first, in one round trip. */
+export async function loadWithEntries(
+  db: Db,
+  orgId: string,
+  taskId: string,
+): Promise<{ stored: StoredTask | null; entries: PackedEntry[] }> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const listKey = keys.history(taskId);
+  const [stored, list] = await Promise.all([
+    loadTask(db, orgId, taskId),
+    fetched(listKey, db.redis.lrange(listKey, 0, -1)),
+  ]);
+  return { stored, entries: entriesOf(keys.task(taskId), stored?.packed ?? null, listKey, list) };
+}
+
 /** The history of a task in Redis, oldest first. @throws UnreadableRecord */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);

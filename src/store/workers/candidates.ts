@@ -4,6 +4,7 @@ import { requirementsOf } from '../../state/tasks/relaxation.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import {
   isEligible,
+  matchingQueueOf,
   qualifies,
   queueAttributes,
   rank,
@@ -19,7 +20,7 @@ import { nullIfUnreadable } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { ineligibleWorkers } from './copy-claims.ts';
-import { matchingQueuesFor } from './matching-queues.ts';
+import { firstMatchingQueues, matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
 /** Most workers that one call of the script examines, so that it does not block Redis for long. */
@@ -173,17 +174,35 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   return rank(found, task, now).slice(0, count);
 }
 
+/** What waits, as read together with something else: the first matching queues of the org, and the first task of one of them. */
+export interface Waiting {
+  queues: readonly string[];
+  /** Key of the matching queue of `known`, and its first member. */
+  key: string;
+  head: readonly string[];
+  /** A task that may be the first. */
+  known: StoredTask;
+}
+
+/** Reads what `firstWaitingFor` needs in most cases, before the worker is known. @param known a waiting task */
+export async function readWaiting(db: Db, known: StoredTask): Promise<Waiting> {
+  const { task } = known;
+  const key = orgKeysOf(db.prefix, task.org_id).matchingQueue(matchingQueueOf(task).id);
+  const [queues, head] = await Promise.all([
+    firstMatchingQueues(db, task.org_id),
+    db.redis.zrange(key, 0, '0'),
+  ]);
+  return { queues, key, head, known };
+}
+
 /**
  * The first waiting task that the worker is eligible for, over all matching queues; null when there is none.
- * @param known a task loaded a moment ago that may be the one, to save a load.
+ * @param read what was read a moment ago, to save round trips.
  */
-export async function firstWaitingFor(
-  db: Db,
-  worker: Worker,
-  known?: StoredTask,
-): Promise<StoredTask | null> {
-  const keys = orgKeysOf(db.prefix, worker.org_id);
-  const matchingQueues = (await matchingQueuesFor(db, worker.org_id, queueAttributes(worker)))
+export async function firstWaitingFor(db: Db, worker: Worker, read?: Waiting): Promise<StoredTask | null> {
+  const { org_id } = worker;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const matchingQueues = (await matchingQueuesFor(db, org_id, queueAttributes(worker), read?.queues))
     .filter(({ requirements }) => qualifies(worker, requirements))
     .map(({ id }) => keys.matchingQueue(id));
   if (matchingQueues.length === 0) return null;
@@ -192,7 +211,9 @@ export async function firstWaitingFor(
   // are examined before tasks of other queues that come later.
   for (let depth = 1; ; depth *= 8) {
     const listed = await Promise.all(
-      matchingQueues.map((matchingQueue) => db.redis.zrange(matchingQueue, 0, `${depth - 1}`)),
+      matchingQueues.map((key) =>
+        depth === 1 && key === read?.key ? read.head : db.redis.zrange(key, 0, `${depth - 1}`),
+      ),
     );
     const heads = listed.flatMap((members) =>
       members.map((member, index) => ({ member, isLastRead: index === depth - 1 })),
@@ -201,7 +222,7 @@ export async function firstWaitingFor(
     const last = heads.findIndex((one) => one.isLastRead);
     const comparable = last < 0 ? heads : heads.slice(0, last + 1);
     const members = comparable.map((one) => one.member).filter((one) => !rejected.has(one));
-    const first = await firstEligible(db, worker, members.map(taskOfQueueMember), known);
+    const first = await firstEligible(db, worker, members.map(taskOfQueueMember), read?.known);
     if (first !== null) return first;
     // The last task read of a queue was rejected: read deeper.
     if (last < 0) return null;

@@ -46,14 +46,23 @@ const AFTER_SEPARATOR = '\x01';
 /** If an org has at most so many matching queues, one command reads all of them. */
 const FEW = 20;
 
-/** The matching queues in use that require one of these attributes; some may be empty. */
+/** The first members of the index, for `matchingQueuesFor`. */
+export function firstMatchingQueues(db: Db, orgId: string): Promise<string[]> {
+  return db.redis.zrange(orgKeysOf(db.prefix, orgId).matchingQueues, 0, `${FEW}`);
+}
+
+/**
+ * The matching queues in use that require one of these attributes; some may be empty.
+ * @param read from `firstMatchingQueues`, if it was called a moment ago.
+ */
 export async function matchingQueuesFor(
   db: Db,
   orgId: string,
   attributes: readonly string[],
+  read?: readonly string[],
 ): Promise<ListedMatchingQueue[]> {
   const key = orgKeysOf(db.prefix, orgId).matchingQueues;
-  const first = await db.redis.zrange(key, 0, `${FEW}`);
+  const first = read ?? (await firstMatchingQueues(db, orgId));
   if (first.length <= FEW) {
     const isRequired = (member: string) => attributes.some((one) => member.startsWith(one + SEPARATOR));
     return readMembers(db, orgId, first.filter(isRequired));

@@ -340,12 +340,16 @@ describe('the number of commands', () => {
     await act();
     return (await calls()) - before;
   };
+  // Without what other tests do meanwhile.
+  const least = async (act: () => Promise<unknown>) => {
+    const all: number[] = [];
+    for (let round = 0; round < 5; round += 1) all.push(await spent(act));
+    return Math.min(...all);
+  };
 
   it('of a create with three copies is at most three and a half times that of a plain one', async () => {
-    const plain = async () => void (await addTask(db, freshOrg(db)));
-    await plain();
-    const one = await spent(plain);
-    const three = await spent(() => stage(3));
+    const one = await least(() => addTask(db, freshOrg(db)));
+    const three = await least(() => stage(3));
     expect(three / one).toBeLessThanOrEqual(3.5);
   });
 });

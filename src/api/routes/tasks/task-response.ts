@@ -2,7 +2,7 @@
 
 import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
-import { type Choice, changeTask } from '../../../store/commands/change.ts';
+import { type ChangeOptions, type Choice, changeTask } from '../../../store/commands/change.ts';
 import type { StoredTask } from '../../../store/tasks/tasks.ts';
 import { etag } from '../../http/etag.ts';
 import { refusal } from '../../http/refusal.ts';
@@ -37,7 +37,7 @@ export async function commandAndRespond(
   { org_id, task_id }: Pick<Task, 'org_id' | 'task_id'>,
   choice: Choice,
   responseFor: (task: Task) => HttpResponse,
-  known: { loaded?: StoredTask; ifVersion?: number | undefined } = {},
+  known: Pick<ChangeOptions, 'loaded' | 'loadedWorkers' | 'ifVersion'> = {},
 ): Promise<HttpResponse> {
   const changed = await changeTask(deps.db, org_id, task_id, choice, {
     actor,

@@ -6,8 +6,7 @@ import { OFFER_STATUSES } from '../../../state/tasks/offer.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { offerView } from '../../../state/tasks/view.ts';
 import type { Plan } from '../../../store/commands/change.ts';
-import { taskOfOffer } from '../../../store/tasks/offers.ts';
-import { mayShowTask, ownOffers, ownWorker } from '../../access/own-task.ts';
+import { mayShowTask, ownOffers, ownWorker, taskOfOwnOffer } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
@@ -16,6 +15,7 @@ import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, pageOf, time, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 import { commandAndRespond } from '../tasks/task-response.ts';
+import { readForChange } from './own-task-change.ts';
 import { OfferedTask, oneTask, Reason, workerTaskResponse } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
@@ -45,8 +45,8 @@ export const workerOfferRoutes = [
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     responses: { 200: { description: 'The offers', schema: pageOf(OfferView) } },
     async handler({ deps, principal, query, signal }) {
-      await ownWorker(deps.db, principal);
-      let offers = await ownOffers(deps.db, principal);
+      const [listed] = await Promise.all([ownOffers(deps.db, principal), ownWorker(deps.db, principal)]);
+      let offers = listed;
       if (offers.length === 0 && query.wait !== undefined) {
         const { org_id, worker_id } = principal;
         const found = await deps.changes.waitFor(
@@ -131,13 +131,20 @@ async function answerOffer(
   response?: HttpResponse,
 ): Promise<HttpResponse> {
   const { deps, principal, params, ifMatch } = call;
-  const { org_id, worker_id } = principal;
-  const task_id = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
+  const task_id = await taskOfOwnOffer(deps.db, principal, params.offer_id);
   if (task_id === null) throw notFound();
   const plan = (task: Task): Plan => {
     if (!mayShowTask(task, principal)) throw notFound();
     requireVersion(task.version, ifMatch);
     return { commands: [command] };
   };
-  return commandAndRespond(call, { org_id, task_id }, plan, (task) => response ?? workerTaskResponse(task));
+  const { org_id } = principal;
+  const known = await readForChange(deps.db, principal, task_id);
+  return commandAndRespond(
+    call,
+    { org_id, task_id },
+    plan,
+    (task) => response ?? workerTaskResponse(task),
+    known,
+  );
 }

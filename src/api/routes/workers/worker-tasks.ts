@@ -6,14 +6,15 @@ import { COPY_OUTPUT_BYTES, isLikeCopy } from '../../../state/tasks/copies.ts';
 import { evidenceProblems } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
-import { evidenceFor } from '../../../store/evidence/evidence.ts';
+import type { Plan } from '../../../store/commands/change.ts';
+import { evidenceFor, loadEvidence } from '../../../store/evidence/evidence.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { isOwnTask, ownTask, ownWorker } from '../../access/own-task.ts';
 import { wholeList } from '../../http/list.ts';
 import { type FieldError, invalid } from '../../http/problem.ts';
 import { closed, idOf, pageOf, Uuid } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
-import { changeOwnTask } from './own-task-change.ts';
+import { changeOwnTask, readForChange } from './own-task-change.ts';
 import { oneTask, Reason, WorkerTask, workerTaskResponse } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
@@ -116,15 +117,18 @@ export const workerTaskRoutes = [
     responses: oneTask,
     errors: ['invalid_transition'],
     async handler(call) {
-      const { deps, principal, body } = call;
-      const { worker_id } = principal;
-      return changeOwnTask(call, async (task) => {
-        const evidence = await evidenceFor(
-          deps.db,
-          task,
-          principal,
-          body.evidence_ids?.map((id) => id.toLowerCase()),
-        );
+      const { deps, principal, params, body } = call;
+      const { org_id, worker_id } = principal;
+      const ids = body.evidence_ids?.map((id) => id.toLowerCase());
+      const [known, files] = await Promise.all([
+        readForChange(deps.db, principal, params.task_id),
+        ids?.length === 0 ? undefined : loadEvidence(deps.db, org_id, params.task_id),
+      ]);
+      let read = files;
+      const plan = async (task: Task): Promise<Plan> => {
+        const evidence = await evidenceFor(deps.db, task, principal, ids, read);
+        // Read again on a retry: the files may have changed.
+        read = undefined;
         const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
         // In any other state the lifecycle rejects the command; that error matters more than errors of the output.
         if (task.status === 'started') {
@@ -137,7 +141,8 @@ export const workerTaskRoutes = [
           if (errors.length > 0) throw invalid(...errors);
         }
         return { commands: [{ name: 'submit', worker_id, submission }], guards: evidence.guards };
-      });
+      };
+      return changeOwnTask(call, plan, workerTaskResponse, known);
     },
   }),
 ];
