@@ -54,6 +54,8 @@ export class Relay {
   readonly #park: (target: DeliveryTarget) => Promise<boolean>;
   #closing = false;
   #running: Promise<void> | null = null;
+  /** The removal of the entries that were relayed last; it never rejects. */
+  #removing: Promise<void> = Promise.resolve();
   /** Entries relayed since the start. */
   relayed = 0;
 
@@ -100,6 +102,7 @@ export class Relay {
     this.#closing = true;
     this.#outboxes.close();
     await this.#running;
+    await this.#removing;
   }
 
   /** After a lost connection: what Redis answered to a read may not have arrived. */
@@ -123,18 +126,25 @@ export class Relay {
         await this.#lookCloser(lingering);
         const found = await this.#streams.readNew(named);
         for (const [key, entries] of found) if (entries.length === BATCH) this.#outboxes.name(key);
-        if (found.length > 0) await this.#relay(found);
+        // Not awaited: the next read, if there is something to read already, shares its round trip.
+        if (found.length > 0)
+          this.#removing = this.#remove(await this.#relay(found)).catch((error) => this.#interrupted(error));
         pause = 0;
       } catch (error) {
         if (this.#closing) return;
-        this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
-        this.#streams.expectPending();
+        this.#interrupted(error);
         for (const key of named) this.#outboxes.name(key);
         pause = longer(pause);
-        // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
-        if (/NOGROUP|WRONGTYPE/.test(String(error))) this.#streams.forget();
       }
     }
+  }
+
+  #interrupted(error: unknown): void {
+    if (this.#closing) return;
+    this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
+    this.#streams.expectPending();
+    // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
+    if (/NOGROUP|WRONGTYPE/.test(String(error))) this.#streams.forget();
   }
 
   /** Relays the entries that are pending for this relay. */
@@ -143,12 +153,13 @@ export class Relay {
     while (!this.#closing) {
       const found = await this.#streams.readPending(seen);
       if (found.length === 0) return;
-      await this.#relay(found);
+      await this.#remove(await this.#relay(found));
       for (const [key, entries] of found) seen.set(key, entries.at(-1)?.[0] ?? '0');
     }
   }
 
-  async #relay(found: readonly [key: string, entries: Entries][]): Promise<void> {
+  /** @returns the ids of the entries that are done, by the key of their stream. */
+  async #relay(found: readonly [key: string, entries: Entries][]): Promise<Map<string, string[]>> {
     const done = new Map(found.map(([key]) => [key, [] as string[]]));
     const readable: Readable[] = [];
     for (const [key, entries] of found)
@@ -159,6 +170,10 @@ export class Relay {
         else await this.#setAside(key, id, read);
       }
     for (const { key, id } of await this.#relayReadable(readable)) done.get(key)?.push(id);
+    return done;
+  }
+
+  async #remove(done: ReadonlyMap<string, readonly string[]>): Promise<void> {
     await Promise.all([...done].map(([key, ids]) => this.#streams.remove(key, ids)));
   }
 
@@ -214,7 +229,9 @@ export class Relay {
     for (const key of keys) this.#streams.tryAgain(key);
     for (const key of await this.#streams.open(keys))
       try {
-        await this.#streams.claimAbandoned(key, (entries) => this.#relay([[key, entries]]));
+        await this.#streams.claimAbandoned(key, async (entries) =>
+          this.#remove(await this.#relay([[key, entries]])),
+        );
         await this.#releaseNewer(this.#streams.partitionOf(key));
       } catch (error) {
         if (!concernsOneItem(error)) throw error;
