@@ -13,7 +13,9 @@ export default defineConfig({
       // They start their own Redis, or none.
       'test/e2e/{cluster,sentinel,crash,quick-start,portal}.test.ts',
     ],
+    // Seven or more Redis processes share the machine with the tests.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 10_000 } },
   },
 });

@@ -1,11 +1,11 @@
 // A trial on a Redis Cluster: a master is killed, a slot is moved, a node is added, a replica takes over by hand.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { queuePrefix } from '../../src/queues/shards.ts';
 import { PREFIX } from '../../src/runtime/process.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import { slotOf } from '../../src/store/redis/servers.ts';
 import { type RedisCluster, startCluster } from '../support/cluster.ts';
+import { until } from '../support/redis-nodes.ts';
 import { type FailoverTrial, runFailoverTrial } from './failover-trial.ts';
 
 /** What happens to the cluster; `queues` is the master that has BullMQ's queues. */
@@ -71,12 +71,7 @@ async function happen(cluster: RedisCluster, event: ClusterEvent): Promise<strin
   if (killed === undefined) return ['there is no other master'];
   if (event === 'master frozen') killed.freeze();
   else await killed.kill();
-  const end = performance.now() + 15_000;
-  const isMaster = async () => (await cluster.masters()).includes(killed);
-  while (await isMaster().catch(() => true)) {
-    if (performance.now() > end) return ['no replica has taken over'];
-    await sleep(50);
-  }
+  await until('no replica has taken over', async () => !(await cluster.masters()).includes(killed));
   if (event === 'master frozen') killed.resume();
   else await killed.start();
   return [];

@@ -3,9 +3,7 @@
 import { expect, test } from 'vitest';
 import { runClusterTrial } from './cluster-trial.ts';
 
-test('nothing is lost or doubled when masters are killed or frozen, slots move and a node is added', {
-  timeout: 200_000,
-}, async () => {
+test('nothing is lost or doubled when masters are killed or frozen, slots move and a node is added', async () => {
   const trial = await runClusterTrial({
     tasks: 600,
     orgs: 12,
@@ -18,7 +16,7 @@ test('nothing is lost or doubled when masters are killed or frozen, slots move a
       'queues killed',
     ],
     durability: 'replicated',
-    limit: 190_000,
+    limit: 280_000,
   });
   console.log(JSON.stringify(trial));
   expect(trial).toMatchObject({ faults: [], acknowledged: 600, steps: 6 });

@@ -1,6 +1,7 @@
 // A trial behind sentinels: the primary is killed, once with a replica that is frozen.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/redis-nodes.ts';
 import { type SentinelSystem, startSentinels } from '../support/sentinels.ts';
 import { type FailoverTrial, runFailoverTrial } from './failover-trial.ts';
 
@@ -49,11 +50,10 @@ async function failOver(system: SentinelSystem, kind: Failover, replicas: 1 | 2)
   // Long enough for writes that this replica does not have.
   if (frozen !== undefined) await sleep(1500);
   await before.kill();
-  const end = performance.now() + 15_000;
-  while ((await system.primary()) === before) {
-    if (performance.now() > end) return ['the sentinels did not choose another primary'];
-    await sleep(50);
-  }
+  await until(
+    'the sentinels have not chosen another primary',
+    async () => (await system.primary()) !== before,
+  );
   if ((await system.primary()) === frozen) faults.push('the frozen replica has become the primary');
   frozen?.resume();
   if (replicas === system.replicas) await before.start();

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DURABLE, type NodeTls, openRedisNodes, type RedisNode, until } from './redis-nodes.ts';
 
 const SLOTS = 16_384;
+/** A replica that was asked to take over gives that up after five seconds. */
+const FAILOVER_LIMIT = 6000;
 
 export interface RedisCluster {
   /** A `REDIS_URL` that names all nodes of the start, without credentials. */
@@ -154,10 +156,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
       const replica = (await table(master)).find((row) => row.master === id);
       if (replica === undefined) throw new Error('the master has no replica');
       const successor = nodeAt(replica.port);
-      await ask(successor, 'CLUSTER', 'FAILOVER');
-      await until('the replica has not taken over', async () =>
-        (await table(successor)).some(({ flags }) => flags.includes('myself,master')),
-      );
+      let askedAt = Number.NEGATIVE_INFINITY;
+      await until('the replica has not taken over', async () => {
+        if ((await table(successor)).some(({ flags }) => flags.includes('myself,master'))) return true;
+        if (performance.now() - askedAt < FAILOVER_LIMIT) return false;
+        askedAt = performance.now();
+        await ask(successor, 'CLUSTER', 'FAILOVER');
+        return false;
+      });
     },
     async addMaster() {
       const added: RedisNode[] = [];

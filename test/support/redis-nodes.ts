@@ -11,7 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis, type RedisOptions } from 'ioredis';
 import { freePort } from './own-redis.ts';
 
-const READY_LIMIT = 15_000;
+/** Long, because others may keep the machine busy. */
+const READY_LIMIT = 60_000;
 
 /** Settings of a data node that keeps what it has acknowledged. */
 export const DURABLE: readonly string[] = [
