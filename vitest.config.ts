@@ -16,6 +16,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     // The files of a worker share loaded modules: loading the app anew for each was a third of the suite's time.
     isolate: false,
+    // Later runs read the JavaScript of unchanged files from node_modules.
+    experimental: { fsModuleCache: true },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // CI runs on shared machines, which pause for longer than some tests allow. A test that fails twice is a fault.

@@ -115,7 +115,9 @@ test('a bundled process finds all that it loads later', { timeout: 90_000 }, asy
   });
   expect(refused.problem.errors).toMatchObject([{ pointer: '/output/seen', message: 'must be boolean' }]);
   await person.submit(task.task_id);
-  await expect.poll(() => receiver.received.map(({ type }) => type)).toEqual(['task.completed']);
+  await expect
+    .poll(() => receiver.received.map(({ type }) => type), { timeout: 30_000 })
+    .toEqual(['task.completed']);
 
   // The thread keeps no process alive, and the spans are exported by the end.
   expect((await nobody.request('GET', '/livez')).outcome).toBe('200');
