@@ -147,8 +147,10 @@ function namesLeft(value: unknown, most: number): number {
  * timer. Null for any other.
  */
 function received(req: IncomingMessage, limit: number): Buffer | null {
-  if (!req.complete || req.readableLength > limit) return null;
-  return req.read() as Buffer | null;
+  if (req.readableLength > limit) return null;
+  // Node tells that the request is complete only after what its last bytes have started, such as this.
+  const hasAll = req.complete || req.readableLength === Number(req.headers['content-length']);
+  return hasAll ? (req.read() as Buffer | null) : null;
 }
 
 function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
