@@ -66,6 +66,7 @@ export interface Notice {
 
 /** The notices that a change of a task causes. */
 export function noticesOf(before: Task | null, after: Task, events: readonly TaskEvent[]): NewNotice[] {
+  if (after.offers.length === 0 && after.assignment === null) return [];
   const known = new Set(before?.offers.map((one) => one.offer_id));
   const offers = after.offers
     .filter((one) => one.status === 'pending' && !known.has(one.offer_id))

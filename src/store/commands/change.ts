@@ -26,7 +26,7 @@ import { logWrites } from '../workers/worker-log.ts';
 import { workerNotification } from '../workers/workers.ts';
 import { claimChange, type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
 import { findListeners, hasListeners, noListeners } from './listeners.ts';
-import { type Refused, reserve } from './reservations.ts';
+import { mayConcernWorker, type Refused, reserve } from './reservations.ts';
 import { taskWrites } from './task-writes.ts';
 
 export type Changed =
@@ -271,12 +271,16 @@ async function write(
   }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers' | 'loadedHistory'>,
 ): Promise<WriteOutcome> {
   const [{ task }] = decided;
-  const [reserved, claims, histories, isHeard] = await Promise.all([
-    reserve(db, task.org_id, decided, loadedWorkers),
-    claimChange(db, decided),
-    Promise.all(decided.map((one, index) => historySoFar(db, one, index === 0 ? loadedHistory : undefined))),
-    hasListeners(db, task.org_id),
-  ]);
+  const [reserved, claims, histories, isHeard] = decided.some(mayConcernWorker)
+    ? await Promise.all([
+        reserve(db, task.org_id, decided, loadedWorkers),
+        claimChange(db, decided),
+        Promise.all(
+          decided.map((one, index) => historySoFar(db, one, index === 0 ? loadedHistory : undefined)),
+        ),
+        hasListeners(db, task.org_id),
+      ])
+    : ([...OF_NEW_TASKS, await hasListeners(db, task.org_id)] as const);
   if ('kind' in reserved) return reserved;
   if (claims === null) return { kind: 'worker_busy' };
   const extra = extraWrites?.(task) ?? EMPTY_CHANGE;
@@ -302,6 +306,9 @@ async function write(
   for (const one of decided) db.onTaskChanged?.(one.before?.task ?? null, one.task);
   return { kind: 'written' };
 }
+
+/** New tasks have no workers, claims and histories yet, so none is looked up. */
+const OF_NEW_TASKS = [{ changes: [], workerIds: new Set<string>() }, EMPTY_CHANGE, []] as const;
 
 /** The history of a task before the change that ends it; for other changes, which do not need it, empty. */
 function historySoFar(

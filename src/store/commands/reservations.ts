@@ -28,7 +28,6 @@ export async function reserve(
   decided: readonly Decided[],
   loadedWorkers: readonly Worker[],
 ): Promise<{ changes: Change[]; workerIds: ReadonlySet<string> } | Refused> {
-  if (!decided.some(mayConcernWorker)) return { changes: [], workerIds: new Set() };
   const effects = decided.flatMap((change) =>
     [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
   );
@@ -63,7 +62,7 @@ export async function reserve(
 }
 
 /** Whether the change may concern a worker. That of a new task does not: nobody has it, and nobody gets it yet. */
-function mayConcernWorker({ before, task }: Decided): boolean {
+export function mayConcernWorker({ before, task }: Decided): boolean {
   return before !== null || task.offers.length > 0 || task.assignment !== null;
 }
 

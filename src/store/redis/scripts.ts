@@ -33,22 +33,35 @@ class ScriptCall extends Command {
 
   /** The command as a RESP array of bulk strings; as bytes if an argument is. */
   override toWritable(): string | Buffer {
-    const { name, args } = this;
-    const parts: Buffer[] = [];
-    let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}`;
-    for (const arg of args as (string | Buffer)[]) {
-      const isText = typeof arg === 'string';
-      const bytes = isText ? Buffer.byteLength(arg) : arg.length;
-      text += LENGTHS[bytes] ?? `\r\n$${bytes}\r\n`;
-      if (isText) text += arg;
-      else {
-        parts.push(Buffer.from(text), arg);
-        text = '';
-      }
+    const args = this.args as (string | Buffer)[];
+    if (args.every((arg) => typeof arg === 'string')) {
+      // ASCII has as many bytes as UTF-16 units, and no other text has: counting once is cheaper than for each argument.
+      const text = encoded(this.name, args, (arg) => arg.length);
+      if (Buffer.byteLength(text) === text.length) return text;
     }
-    text += '\r\n';
-    return parts.length === 0 ? text : Buffer.concat([...parts, Buffer.from(text)]);
+    return encoded(this.name, args, Buffer.byteLength);
   }
+}
+
+/** A command as a RESP array of bulk strings. @param bytesOf number of bytes of an argument */
+function encoded(
+  name: string,
+  args: readonly (string | Buffer)[],
+  bytesOf: (arg: string | Buffer) => number,
+): string | Buffer {
+  const parts: Buffer[] = [];
+  let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}`;
+  for (const arg of args) {
+    const bytes = bytesOf(arg);
+    text += LENGTHS[bytes] ?? `\r\n$${bytes}\r\n`;
+    if (typeof arg === 'string') text += arg;
+    else {
+      parts.push(Buffer.from(text), arg);
+      text = '';
+    }
+  }
+  text += '\r\n';
+  return parts.length === 0 ? text : Buffer.concat([...parts, Buffer.from(text)]);
 }
 
 /**

@@ -36,7 +36,8 @@ export function valueWrites(db: Db, task: Task): Write[] {
 
 /** Remembers that the writes of `valueWrites` were committed. */
 export function rememberValues(db: Db, task: Task): void {
-  recentlyRecorded.set(nameOf(db, task), true);
+  const name = nameOf(db, task);
+  if (!recentlyRecorded.has(name)) recentlyRecorded.set(name, true);
 }
 
 function nameOf(db: Db, { org_id, input }: Task): string {

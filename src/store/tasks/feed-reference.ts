@@ -39,6 +39,8 @@ const LETTERS: Readonly<Record<EventType, string>> = {
   'task.disputed': 'd',
 };
 const TYPES = new Map(Object.entries(LETTERS).map(([type, letter]) => [letter, type as EventType]));
+/** A UUID as this system writes it, which follows from its bytes. */
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const SHORT = /^([A-Za-z0-9_-]{22})(\d+)([a-z]+)$/;
 
 /** The fields of a stream entry before its pool, as names and values. */
@@ -47,8 +49,10 @@ export function referenceFields(
   first: number,
   types: readonly EventType[],
 ): (string | number)[] {
-  const id = Buffer.from(taskId.replaceAll('-', ''), 'hex').toString('base64url');
-  if (uuidOf(id) === taskId) return ['r', `${id}${first}${types.map((type) => LETTERS[type]).join('')}`];
+  if (UUID.test(taskId)) {
+    const id = Buffer.from(taskId.replaceAll('-', ''), 'hex').toString('base64url');
+    return ['r', `${id}${first}${types.map((type) => LETTERS[type]).join('')}`];
+  }
   return [
     'task',
     taskId,

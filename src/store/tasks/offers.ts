@@ -11,6 +11,7 @@ const KEPT = 200;
 
 /** Index writes for the offers that were made, ended or got another end between two versions of a task. */
 export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
+  if (after.offers.length === 0) return [];
   const keys = orgKeysOf(db.prefix, after.org_id);
   const was = new Map((before?.offers ?? []).map((offer) => [offer.offer_id, offer]));
   const writes: Write[] = [];
