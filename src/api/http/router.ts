@@ -20,11 +20,15 @@ interface PathRoutes {
   byMethod: Map<string, Middleware>;
 }
 
-/** Middleware that serves the routes. @param rest router for all other paths. */
+/**
+ * Middleware that serves the routes.
+ * @param rest router for all other paths. @param onOtherMethod called before a method that a path does not have is answered.
+ */
 export function serveRoutes<Route extends { path: string; method: string }>(
   routes: readonly Route[],
   serve: (route: Route) => Middleware,
   rest: Router,
+  onOtherMethod: (ctx: Context) => void,
 ): Middleware {
   const known = new Map<string, PathRoutes>();
   for (const route of routes) {
@@ -53,7 +57,10 @@ export function serveRoutes<Route extends { path: string; method: string }>(
       ctx.params = parametersOf(found, parts);
     }
     const serveMethod = found.byMethod.get(ctx.method === 'HEAD' ? 'GET' : ctx.method);
-    if (serveMethod === undefined) return otherMethod(ctx, next, [...found.byMethod.keys()]);
+    if (serveMethod === undefined) {
+      onOtherMethod(ctx);
+      return handleOtherMethod(ctx, [...found.byMethod.keys()]);
+    }
     ctx._matchedRoute = found.label;
     return serveMethod(ctx, next);
   };
@@ -85,12 +92,6 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-/** Answers when nothing later does: such a request counts like one for an unknown path. */
-async function otherMethod(ctx: Context, next: () => Promise<unknown>, methods: string[]): Promise<void> {
-  await next();
-  if (ctx.status === 404) handleOtherMethod(ctx, methods);
 }
 
 /** Middleware of a router, with its responses to OPTIONS and to unsupported methods. */
