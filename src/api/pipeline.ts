@@ -95,19 +95,18 @@ export function routeMiddleware(
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
       origin: () => cookies.originOf(ctx),
-      userAgent: shortened(ctx.get('User-Agent'), USER_AGENT_LENGTH) || null,
+      userAgent: shortened(ctx.req.headers['user-agent'] ?? '', USER_AGENT_LENGTH) || null,
       signal: () => requestSignal(ctx, closing, authorization.lost),
-      lastEventId: ctx.get('Last-Event-ID') || undefined,
+      lastEventId: String(ctx.req.headers['last-event-id'] ?? '') || undefined,
       actor: actorOf(principal),
       recordResponse: (response) => recorder.record(response),
       seedForKey: () => recorder.seedForKey(),
       onceForKey: (make) => recorder.onceForKey(make),
       orgGuard: (orgId) => authenticator.orgGuard(ctx, orgId),
-      async callerGuards(isRetry) {
-        if (!isRetry) return authenticator.guardsAtAdmission(principal);
-        await recorder.requireClaim();
-        return authenticator.reloadedGuards(ctx, principal);
-      },
+      callerGuards: (isRetry) =>
+        isRetry
+          ? recorder.requireClaim().then(() => authenticator.reloadedGuards(ctx, principal))
+          : authenticator.guardsAtAdmission(principal),
       async credentialGuards() {
         await recorder.requireClaim();
         return { guards: await authenticator.credentialAndRuleGuards(ctx, principal), writes: [] };
@@ -115,8 +114,10 @@ export function routeMiddleware(
     };
     let received: Received<unknown> | undefined;
     try {
-      received = await route.reader?.read({ ...call, request: ctx.req });
-      if (received !== undefined) call.body = received.value;
+      if (route.reader !== undefined) {
+        received = await route.reader.read({ ...call, request: ctx.req });
+        call.body = received.value;
+      }
       await authorization.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
       const response = await respondTo(ctx, route, call, recorder, raw, completion);
@@ -180,8 +181,9 @@ async function respondTo(
       await deps.usage.requireRoomForResponse(principal.org_id);
     // After the claim, because rules that the first request passed may reject its repetition, for instance a time
     // that has passed since.
-    if (completion === undefined) throwIfAny((await route.rules?.(call.body, { deps, principal })) ?? []);
-    else call.body = await completion.complete({ deps, principal }, call.body);
+    if (completion === undefined) {
+      if (route.rules !== undefined) throwIfAny(await route.rules(call.body, { deps, principal }));
+    } else call.body = await completion.complete({ deps, principal }, call.body);
     const response = await route.handler(call);
     if (response.skipRecording) await recorder.drop();
     else await recorder.finish(response);
@@ -197,7 +199,8 @@ async function respondTo(
 /** Sends the response. @returns the stream that is still being sent, if any */
 async function send(ctx: Context, response: HttpResponse): Promise<Readable | undefined> {
   // Opened before any part of the response is set, because this may fail.
-  const content = ctx.method === 'HEAD' ? undefined : await response.content?.();
+  const content =
+    response.content === undefined || ctx.method === 'HEAD' ? undefined : await response.content();
   ctx.status = response.status;
   if (response.content !== undefined) ctx.body = content ?? '';
   for (const [name, value] of Object.entries(response.headers ?? {})) ctx.res.setHeader(name, value);
@@ -247,7 +250,7 @@ const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as T
 function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
   // Without a prototype, because a parameter may be named __proto__.
   const query: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(ctx.query)) {
+  for (const [name, value] of Object.entries(ctx.querystring === '' ? {} : ctx.query)) {
     const list = listSchema(schema?.properties[name]);
     if (list !== null) {
       const values = [value].flat().map((one) => one ?? '');
@@ -278,8 +281,8 @@ function badQuery(errors: FieldError[]): ApiError {
  * @throws ApiError 400 for a malformed header; 412 for an ETag that no record of the route can have
  */
 function readIfMatch(ctx: Context, route: Route): number | undefined {
-  const text = ctx.get('If-Match');
-  if (text === '' || text === '*' || route.method === 'GET') return undefined;
+  const text = ctx.req.headers['if-match'];
+  if (text === undefined || text === '' || text === '*' || route.method === 'GET') return undefined;
   const [, version] = /^"(\d{1,15})"$/.exec(text) ?? [];
   if (version !== undefined && route.versioned) return Number(version);
   if (/^(W\/)?"[^"]*"$/.test(text))

@@ -81,7 +81,7 @@ export class Authenticator {
       this.#cookies.requireOwnPage(ctx);
       return { kind: 'anonymous' };
     }
-    const header = ctx.get('Authorization');
+    const { authorization: header = '' } = ctx.req.headers;
     if (access.kind === 'operator') {
       if (this.isOperator(header)) return { kind: 'operator' };
       this.#admission.countAnonymous(ctx);
@@ -93,7 +93,7 @@ export class Authenticator {
       this.#admission.countAnonymous(ctx);
       throw this.#unauthorized(ctx, header);
     }
-    const principal = await this.#identify(ctx, presented);
+    const principal = this.#cached(presented) ?? (await this.#identify(ctx, presented));
     await this.#admission.admit(ctx, principal);
     if (access.kind === 'session') return principal;
     if (access.kind === 'worker') {
@@ -207,7 +207,7 @@ export class Authenticator {
 
   /** The credential of a request: that in its Authorization header or, without one, the session in its cookie. */
   #presented(ctx: Context, kind: SessionKind): Presented {
-    const header = ctx.get('Authorization');
+    const { authorization: header = '' } = ctx.req.headers;
     if (header === '') {
       const text = this.#cookies.read(ctx, kind);
       return { text, header, isCookie: text !== undefined };
@@ -216,14 +216,17 @@ export class Authenticator {
     return { text: text === undefined || isSessionText(text) ? undefined : text, header, isCookie: false };
   }
 
+  /** The caller with a credential that was looked up within the last second and has not expired; null for others. */
+  #cached({ text }: Presented): Identity['principal'] | null {
+    const fresh = text === undefined ? null : this.#identities.fresh(hashOf(text));
+    return fresh === null || isExpired(fresh, this.#db.clock.now()) ? null : fresh.principal;
+  }
+
   async #identify(ctx: Context, { text, header }: Presented): Promise<Identity['principal']> {
     if (text !== undefined) {
-      const hash = hashOf(text);
-      const fresh = this.#identities.fresh(hash);
-      if (fresh !== null && !isExpired(fresh, this.#db.clock.now())) return fresh.principal;
       // Uncached credentials count toward the address limit before the look-up, and the count is undone if valid, so
       // parallel guessing is limited too.
-      const uncount = this.#identities.has(hash) ? null : this.#admission.reserveAnonymous(ctx);
+      const uncount = this.#identities.has(hashOf(text)) ? null : this.#admission.reserveAnonymous(ctx);
       const found = await this.#lookUp(text);
       if (found !== null) {
         uncount?.();
