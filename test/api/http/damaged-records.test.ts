@@ -1,7 +1,8 @@
 // A damaged record does not break its list, and a record of a newer form is not reported as missing. The operator can list
 // and replay dead entries.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addDeadRecord } from '../../../src/store/maintenance/dead-entries.ts';
+import { addDeadRecord, moveMemberToDead } from '../../../src/store/maintenance/dead-entries.ts';
+import { ARCHIVED, archivedMember } from '../../../src/store/redis/archive.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import {
   Client,
@@ -120,6 +121,19 @@ it('the command lists, replays and discards dead entries', async () => {
   expect((await run<Page<object>>('list')).data).toEqual([]);
   const metrics = await api.operator.request('GET', '/metrics');
   expect(metrics.text).toMatch(/^biolayer_dead_entries 0$/m);
+});
+
+it('discarding a lost file of the archive forgets its tasks', async () => {
+  const { index, partition, segments } = keys();
+  const [name, kept] = [`${org.org_id} lost`, archivedMember('another', 'there', [])];
+  await api.redis.zadd(index(ARCHIVED), 0, archivedMember('one', 'lost', ['w']), 0, kept);
+  await api.redis.zadd(segments, 1, name);
+  await moveMemberToDead(api.web.db, partition, segments, { name, score: 1, reason: 'lost' });
+  const { data } = await api.operator.get<Page<{ entry_id: string; name: string }>>('/admin/dead-entries');
+  const entry = data.find((one) => one.name === name)?.entry_id;
+  expect((await api.operator.request('DELETE', `/admin/dead-entries/${entry}`)).status).toBe(204);
+  expect(await api.redis.zrange(index(ARCHIVED), 0, '-1')).toEqual([kept]);
+  await api.redis.del(index(ARCHIVED));
 });
 
 it('unknown fields of an org or a replay survive a change', async () => {

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { openEvidenceFiles } from '../../../src/store/evidence/files.ts';
 import { callbackAuthContext } from '../../../src/store/identity/orgs.ts';
-import { listDead, replayDead } from '../../../src/store/maintenance/dead-entries.ts';
+import { listDead, moveMemberToDead, replayDead } from '../../../src/store/maintenance/dead-entries.ts';
 import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
+import { forgetLostSegment } from '../../../src/store/maintenance/lost-segments.ts';
 import { resealSome } from '../../../src/store/maintenance/resealing.ts';
 import { withUnreadableLog } from '../../../src/store/maintenance/unreadable-log.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
@@ -313,6 +314,43 @@ describe('an archive', () => {
     await run(27);
     expect(await archivedIds(db, org)).toEqual([]);
     expect(await keysAbout(db, org, task.task_id)).toContain('index:all');
+  });
+
+  it('forgets the tasks of a segment whose file is lost when its dead entry is discarded', async () => {
+    const org = await addOrg(db);
+    const task = await cancelled(org);
+    await runArchiver(parts);
+    const other = await cancelled(org);
+    await runArchiver(parts);
+    const { partition, segments, archive: registered } = orgKeysOf(db.prefix, org);
+    const held = await db.redis.zrange(segments, '0', '-1', 'WITHSCORES');
+    const at = held.findIndex((one) => one.startsWith(org));
+    const [name = '', score] = held.slice(at, at + 2);
+    const [, id = ''] = name.split(' ');
+    await rm(join(folder, org, 'archive', id));
+    const member = { name, score: Number(score), reason: 'lost' };
+    const discard = async () => {
+      const entry = (await listDead(db, null, 1000)).find((one) => one.name === name);
+      if (entry === undefined) throw new Error('there is no dead entry');
+      await forgetLostSegment(db, entry);
+      return entry;
+    };
+    await moveMemberToDead(db, partition, segments, member);
+
+    // Another operator replays it meanwhile.
+    await db.redis.zadd(segments, score ?? '', name);
+    await discard();
+    expect(await archivedIds(db, org)).toEqual([task.task_id, other.task_id].sort());
+    await db.redis.zrem(segments, name);
+
+    await discard();
+    const kept = await archivedIds(db, org);
+    expect(kept).toHaveLength(1);
+    expect(await db.redis.hexists(registered, id)).toBe(0);
+    const lost = kept.includes(task.task_id) ? other : task;
+    const later = { ...store, archive: openArchive(parts) };
+    expect(await loadTask(later, org, lost.task_id)).toBeNull();
+    expect((await loadTask(later, org, kept[0] ?? ''))?.task.status).toBe('cancelled');
   });
 
   describe('in a bucket', () => {

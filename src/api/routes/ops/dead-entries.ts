@@ -9,6 +9,7 @@ import {
   loadDead,
   replayDead,
 } from '../../../store/maintenance/dead-entries.ts';
+import { forgetLostSegment } from '../../../store/maintenance/lost-segments.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { cursorOf, DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
@@ -125,11 +126,14 @@ export const deadEntryRoutes = [
     path: '/admin/dead-entries/{entry_id}',
     operationId: 'discardDeadEntry',
     summary: 'Discard a dead entry',
-    description: 'It cannot be brought back.',
+    description:
+      'It cannot be brought back. With a lost file of the archive, its tasks are given up: they are unknown from then on.',
     params: Params,
     responses: { 204: { description: 'Discarded' } },
     async handler({ deps, params }) {
-      if (!(await discardDead(deps.db, await deadEntry(deps, params.entry_id)))) throw notFound();
+      const entry = await deadEntry(deps, params.entry_id);
+      await forgetLostSegment(deps.db, entry);
+      if (!(await discardDead(deps.db, entry))) throw notFound();
       return { status: 204 };
     },
   }),
