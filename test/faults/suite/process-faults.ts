@@ -5,7 +5,8 @@ import { readdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { PARTS, type Part, type SystemOptions } from '../system.ts';
-import { type Fault, killed, pause, type Scene, suspended } from './scene.ts';
+import { type Fault, killed, pause, suspended } from './scene.ts';
+import { restartAll } from './upgrade.ts';
 
 const run = promisify(execFile);
 const WORKERS = ['worker 1', 'worker 2'] as const;
@@ -65,15 +66,6 @@ const slowLoris: Fault['inject'] = async ({ system }) => {
   };
 };
 
-/** Ends each process as a supervisor does, one after the other, and starts it again. */
-export async function restartAll({ system }: Scene, dist?: string): Promise<void> {
-  for (const part of PARTS) {
-    if (part === 'redis') continue;
-    await system.terminate(part);
-    await system.start(part, dist);
-  }
-}
-
 /** The receiver answers otherwise than it should. */
 const receiverAnswers =
   (status: number | null): Fault['inject'] =>
@@ -103,7 +95,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
   { name: 'event loops of web and workers blocked', inject: blocked('web', ...WORKERS) },
   { name: 'outage of Redis of 20 s', inject: killed('redis'), holdMs: 20_000 },
   { name: 'outage of all workers of 10 s', inject: killed(...WORKERS), holdMs: 10_000 },
-  { name: 'rolling restart (SIGTERM) of all processes', inject: restartAll },
+  { name: 'rolling restart (SIGTERM) of all processes', inject: ({ system }) => restartAll(system) },
   {
     name: 'two more relays come and go',
     async inject({ system }) {

@@ -33,7 +33,7 @@ export interface Fault {
   /** Time limit of the row, ms; default: four minutes. */
   limitMs?: number;
   /** How the system is started for it; other faults with the same options use the same system. */
-  system?: SystemOptions;
+  system?: SystemOptions | (() => Promise<SystemOptions>);
   /** What the tasks are; default: all kinds that are not raced. */
   mix?: Mix;
   /**

@@ -2,7 +2,9 @@
 // FAULT_TENANT set their numbers.
 
 import { BioLayer, type CreateTaskBody } from '@biolayer/sdk';
-import { type Fault, newOrg, pause, type Scene } from './scene.ts';
+import autocannon from 'autocannon';
+import { type System, startSystem } from '../system.ts';
+import { type Fault, newOrg, pause } from './scene.ts';
 
 /** Most tasks of a batch. */
 const BATCH = 500;
@@ -14,8 +16,13 @@ const TENANT = Number(process.env.FAULT_TENANT ?? 100_000);
 const CREATES_PER_SECOND = 400;
 /** Lateness of the last breach that is a finding, s. */
 const LATE = 20;
-/** Tasks of the small tenant that are timed, alone and beside the large one. */
-const PROBES = 60;
+/** The fewest tasks of the small tenant that are timed in a phase, alone and beside the large one. */
+const PROBES = 80;
+/** Its tasks before the first that is timed. */
+const WARM_UP = 20;
+/** Tasks that the large tenant creates in a second, and in a request. */
+const PACED_RATE = 500;
+const PACED_BATCH = 100;
 /** How much slower the small tenant may become. */
 const SLOWER = 2;
 const LIMIT_MS = 900_000;
@@ -81,70 +88,111 @@ const manyTimers: Fault['inject'] = async (scene) => {
   };
 };
 
+/** A tenant with one worker, whose whole tasks are timed. */
 interface SmallTenant {
   api: BioLayer;
   worker: BioLayer;
 }
 
-async function openSmallTenant(scene: Scene): Promise<SmallTenant> {
-  const { api } = await newOrg(scene.system, 'Small');
+async function openSmallTenant(system: System): Promise<SmallTenant> {
+  const { api } = await newOrg(system, 'Small');
   const { worker_id } = await api.workers.create({ name: 'W', capacity: 1, availability: 'available' });
   const { token } = await api.workers.createToken(worker_id);
-  return { api, worker: new BioLayer({ apiKey: token, baseUrl: scene.system.url, maxRetries: 8 }) };
+  return { api, worker: new BioLayer({ apiKey: token, baseUrl: system.url, maxRetries: 8 }) };
 }
 
-/** Times whole tasks of the small tenant, one after the other, ms: from the request that creates one to its completion. */
-async function timeTasks({ api, worker }: SmallTenant, count: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let nth = 0; nth < count; nth += 1) {
-    const begun = performance.now();
-    const { task_id } = await api.tasks.create(body(nth));
-    for (let offer_id: string | null = null; offer_id === null; ) {
-      const { data } = await worker.worker.listOffers({ wait: 30 }, { timeoutMs: 60_000 });
-      offer_id = data.find((one) => one.task_id === task_id)?.offer_id ?? null;
-      if (offer_id !== null) await worker.worker.acceptOffer(offer_id);
-    }
-    await worker.worker.startTask(task_id);
-    await worker.worker.submitTask(task_id, { output: 'done' });
-    await api.tasks.waitFor(task_id, { timeoutMs: 60_000 });
-    times.push(performance.now() - begun);
+/** Times a whole task, ms: from the request that creates it to its completion. */
+async function timeTask({ api, worker }: SmallTenant): Promise<number> {
+  const begun = performance.now();
+  const { task_id } = await api.tasks.create(body(0));
+  for (let offer_id: string | null = null; offer_id === null; ) {
+    const { data } = await worker.worker.listOffers({ wait: 30 }, { timeoutMs: 60_000 });
+    offer_id = data.find((one) => one.task_id === task_id)?.offer_id ?? null;
+    if (offer_id !== null) await worker.worker.acceptOffer(offer_id);
   }
-  return times;
+  await worker.worker.startTask(task_id);
+  await worker.worker.submitTask(task_id, { output: 'done' });
+  await api.tasks.waitFor(task_id, { timeoutMs: 60_000 });
+  return performance.now() - begun;
 }
 
-/** The small tenant alone, then while the large one creates its tasks, then while that one's workers do them. */
-const largeTenant: Fault['inject'] = async (scene) => {
-  const small = await openSmallTenant(scene);
-  await timeTasks(small, 10);
-  const alone = quantile(await timeTasks(small, PROBES), 0.95);
-  const { api } = await newOrg(scene.system, 'Large');
-  const creating = createMany(api, TENANT, {});
-  const during = await whileRunning(creating, () => timeTasks(small, 5));
-  for (let nth = 0; nth < 10; nth += 1)
-    await api.workers.create({ worker_id: `w${nth}`, name: 'W', capacity: 5, availability: 'available' });
-  const beside = quantile(await timeTasks(small, PROBES), 0.95);
-  if (beside > SLOWER * alone)
-    scene.findings.push(
-      `the p95 of the small tenant rose from ${Math.round(alone)} to ${Math.round(beside)} ms`,
-    );
-  const shown = (ms: number) => `${Math.round(ms)} ms`;
-  scene.note =
-    `p95 of a whole task of the small one: alone ${shown(alone)}, beside ${TENANT} waiting tasks ${shown(beside)}, ` +
-    `while they are created ${shown(quantile(during, 0.95))}`;
-};
+/** A phase of the trial: the p95 of the small tenant, beside the large one and in a system of its own, ms. */
+interface Compared {
+  phase: string;
+  beside: number;
+  alone: number;
+}
 
-/** Repeats `act` until the work has ended. @returns all that it returned */
-async function whileRunning(work: Promise<void>, act: () => Promise<number[]>): Promise<number[]> {
-  let isOver = false;
-  const watched = work.finally(() => {
-    isOver = true;
+/**
+ * Times tasks of the small tenant in two systems by turns, so that what else the machine does slows both alike: beside the
+ * large one, and in one without it.
+ * @param isOver ends it, after at least `PROBES` tasks in each.
+ */
+async function compare(
+  phase: string,
+  tenants: { beside: SmallTenant; alone: SmallTenant },
+  isOver = () => true,
+): Promise<Compared> {
+  const beside: number[] = [];
+  const alone: number[] = [];
+  while (beside.length < PROBES || !isOver()) {
+    alone.push(await timeTask(tenants.alone));
+    beside.push(await timeTask(tenants.beside));
+  }
+  return { phase, beside: quantile(beside, 0.95), alone: quantile(alone, 0.95) };
+}
+
+/** Creates the tasks of the large tenant from a thread of its own, at a rate that leaves the processors time for others. */
+async function createAtRate(system: System, apiKey: string): Promise<void> {
+  const tasks = Array.from({ length: PACED_BATCH }, (_, at) => body(at));
+  const result = await autocannon({
+    url: `${system.url}/v1/tasks/batch`,
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ tasks }),
+    workers: 1,
+    connections: 2,
+    amount: Math.ceil(TENANT / PACED_BATCH),
+    overallRate: PACED_RATE / PACED_BATCH,
+    timeout: 60,
   });
-  watched.catch(() => undefined);
-  const found: number[] = [];
-  while (!isOver) found.push(...(await act()));
-  await watched;
-  return found;
+  if (result.non2xx > 0 || result.errors > 0)
+    throw new Error(`${result.non2xx} batches refused, ${result.errors} failed`);
 }
+
+/** The small tenant before the large one comes, while that one creates its tasks, and then while its workers have them. */
+const largeTenant: Fault['inject'] = async (scene) => {
+  const control = await startSystem();
+  try {
+    const tenants = {
+      beside: await openSmallTenant(scene.system),
+      alone: await openSmallTenant(control),
+    };
+    for (let nth = 0; nth < WARM_UP; nth += 1) await Promise.all(Object.values(tenants).map(timeTask));
+    const phases = [await compare('before', tenants)];
+    const { api, apiKey } = await newOrg(scene.system, 'Large');
+    let isCreated = false;
+    const creating = createAtRate(scene.system, apiKey).finally(() => {
+      isCreated = true;
+    });
+    creating.catch(() => undefined);
+    phases.push(await compare('while they are created', tenants, () => isCreated));
+    await creating;
+    for (let nth = 0; nth < 10; nth += 1)
+      await api.workers.create({ worker_id: `w${nth}`, name: 'W', capacity: 50, availability: 'available' });
+    phases.push(await compare('while they wait', tenants));
+    for (const { phase, beside, alone } of phases)
+      if (beside > SLOWER * alone)
+        scene.findings.push(`${phase}: the p95 of the small tenant was ${beside} ms, alone ${alone} ms`);
+    const shown = phases.map(
+      ({ phase, beside, alone }) =>
+        `${phase} ${Math.round(beside)} ms, alone ${Math.round(alone)} ms (${(beside / alone).toFixed(2)})`,
+    );
+    scene.note = `${TENANT} tasks; p95 of a whole task of the small one: ${shown.join('; ')}`;
+  } finally {
+    await control.stop();
+  }
+};
 
 function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

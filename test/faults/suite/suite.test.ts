@@ -19,7 +19,8 @@ let running: { system: System; options: string } | null = null;
 afterAll(() => running?.system.stop());
 
 /** The running system if it was started with the same options and is whole; otherwise a new one. */
-async function systemFor({ system: options = {} }: Fault): Promise<System> {
+async function systemFor({ system: given = {} }: Fault): Promise<System> {
+  const options = typeof given === 'function' ? await given() : given;
   const wanted = JSON.stringify(options);
   if (running?.options === wanted && running.system.isWhole()) return running.system;
   await running?.system.stop();
