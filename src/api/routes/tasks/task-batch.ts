@@ -21,8 +21,8 @@ import { filledTask, type KnownTypes, mayHaveDefaults, typeOf } from './task-typ
 import * as schema from './task-view.schema.ts';
 
 const MAX_TASKS = 500;
-/** Concurrent commits: enough to keep the connection busy, few enough not to delay other requests. */
-const AT_ONCE = 50;
+/** Concurrent commits: enough to keep the connection busy, few enough that other requests wait for some milliseconds only. */
+const AT_ONCE = 10;
 /** Most errors in one response, not counting the first of each task. */
 const MAX_ERRORS = 500;
 
