@@ -86,7 +86,8 @@ export const ERROR_GUIDE: Readonly<Record<ProblemCode, { cause: string; remedy: 
     remedy: 'Read the current offers.',
   },
   idempotency_in_flight: {
-    cause: 'The first request with this `Idempotency-Key` is still running.',
+    cause:
+      'The first request with this `Idempotency-Key` is still running, or was held up and changed nothing.',
     remedy: 'Wait for the time in `Retry-After` and send the same request again.',
   },
   idempotency_answer_lost: {

@@ -127,7 +127,7 @@ export function removalInProgress(detail: string): ApiError {
   });
 }
 
-/** 409 for a request whose Idempotency-Key has been claimed by another request, or that lost against other changes. */
+/** 409 for a request that lost against other changes. */
 export function supersededRequest(): ApiError {
   return new ApiError('conflict', 'Another request has replaced this one.');
 }

@@ -15,7 +15,7 @@ import { newId } from '../../store/redis/ids.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Usage } from '../access/usage.ts';
-import { supersededRequest } from '../http/problem.ts';
+import { ApiError } from '../http/problem.ts';
 import type { HttpResponse } from '../http/response.ts';
 import { responseWrites } from './idempotency.ts';
 
@@ -80,7 +80,10 @@ export class ResponseRecorder {
 
   /** Requires that the claim is still held; otherwise a repeated request may be running. @throws ApiError 409 */
   async requireClaim(): Promise<void> {
-    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw supersededRequest();
+    if (this.claim === null || (await isHeld(this.#deps.db, this.claim))) return;
+    const detail =
+      'This request was held up, and its Idempotency-Key was released. It changed nothing. Send it again.';
+    throw new ApiError('idempotency_in_flight', detail, { headers: { 'Retry-After': '1' } });
   }
 
   /** Stores the response, unless the commit of the effect has stored it. */

@@ -22,3 +22,17 @@ it('holds the claim of a request that takes long, and lets it expire when the re
   recorder.end();
   await expect.poll(() => db.redis.exists(claim.key), { timeout: 10_000 }).toBe(0);
 });
+
+it('asks for a repetition of a request that was held up until its claim expired', async () => {
+  const claimed = await claimKey(db, freshOrg(db), 'scope', 'body', 'token');
+  if (claimed.kind !== 'claimed') throw new Error('the key is new');
+  const usage = { addResponse: () => undefined } as never;
+  const recorder = new ResponseRecorder({ db, sealer, usage }, { kind: 'operator' } as never);
+  recorder.claim = claimed.claim;
+  await expect(recorder.requireClaim()).resolves.toBeUndefined();
+  await db.redis.del(claimed.claim.key);
+  await expect(recorder.requireClaim()).rejects.toMatchObject({
+    code: 'idempotency_in_flight',
+    headers: { 'Retry-After': '1' },
+  });
+});
