@@ -162,17 +162,16 @@ async function createAtRate(system: System, apiKey: string): Promise<void> {
 
 /** The small tenant before the large one comes, while that one creates its tasks, and then while its workers have them. */
 const largeTenant: Fault['inject'] = async (scene) => {
-  const control = await startSystem();
+  // Both without simulations, which would slow one of them alone.
+  const systems = [await startSystem(), await startSystem()] as const;
+  const [shared, control] = systems;
   try {
-    const tenants = {
-      beside: await openSmallTenant(scene.system),
-      alone: await openSmallTenant(control),
-    };
+    const tenants = { beside: await openSmallTenant(shared), alone: await openSmallTenant(control) };
     for (let nth = 0; nth < WARM_UP; nth += 1) await Promise.all(Object.values(tenants).map(timeTask));
     const phases = [await compare('before', tenants)];
-    const { api, apiKey } = await newOrg(scene.system, 'Large');
+    const { api, apiKey } = await newOrg(shared, 'Large');
     let isCreated = false;
-    const creating = createAtRate(scene.system, apiKey).finally(() => {
+    const creating = createAtRate(shared, apiKey).finally(() => {
       isCreated = true;
     });
     creating.catch(() => undefined);
@@ -190,7 +189,7 @@ const largeTenant: Fault['inject'] = async (scene) => {
     );
     scene.note = `${TENANT} tasks; p95 of a whole task of the small one: ${shown.join('; ')}`;
   } finally {
-    await control.stop();
+    await Promise.all(systems.map((one) => one.stop()));
   }
 };
 
