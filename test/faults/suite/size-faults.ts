@@ -7,13 +7,13 @@ import { type System, startSystem } from '../system.ts';
 import { type Fault, newOrg, pause } from './scene.ts';
 
 /** Most tasks of a batch. */
-const BATCH = 500;
+const BATCH = 100;
 /** Batches that are created at the same time. */
 const AT_ONCE = 4;
 const TIMERS = Number(process.env.FAULT_TIMERS ?? 50_000);
 const TENANT = Number(process.env.FAULT_TENANT ?? 100_000);
 /** The fewest tasks that are created in a second, for the choice of a deadline that is later. */
-const CREATES_PER_SECOND = 400;
+const CREATES_PER_SECOND = 120;
 /** Lateness of the last breach that is a finding, s. */
 const LATE = 20;
 /** The fewest tasks of the small tenant that are timed in a phase, alone and beside the large one. */
@@ -45,7 +45,7 @@ export async function createMany(api: BioLayer, count: number, more: Partial<Cre
   const create = async () => {
     for (const first of batches) {
       const tasks = Array.from({ length: Math.min(BATCH, count - first) }, (_, at) => body(first + at, more));
-      await api.tasks.createBatch({ tasks });
+      await api.tasks.createBatch({ tasks }, { timeoutMs: 60_000 });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, create));

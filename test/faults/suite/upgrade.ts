@@ -12,6 +12,8 @@ const run = promisify(execFile);
 const FOLDER = 'node_modules/.cache/biolayer-earlier';
 /** How long processes of one version do all the work, ms. */
 const STAY_MS = 5000;
+/** Time limit of a row, ms: processes start nine times. */
+const LIMIT_MS = 600_000;
 
 const WORKERS = ['worker 1', 'worker 2'] as const;
 type Process = (typeof WORKERS)[number] | 'web';
@@ -73,6 +75,7 @@ function fromEarlier(
       return { dist };
     },
     inject: async ({ system }) => change(system, dist),
+    limitMs: LIMIT_MS,
   };
 }
 
