@@ -46,10 +46,10 @@ export async function runFault(fault: Fault, system: System, seed: string): Prom
   const redis = new Redis(system.redisUrl, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
   redis.on('error', () => undefined);
   const scene: Scene = { system, redis, random, receivers, note: '', findings: [] };
+  const orgs: Org[] = [];
   try {
-    const orgs = await Promise.all(
-      receivers.map((receiver, at) => openOrg(system, receiver, at === 0, fault, seed)),
-    );
+    const opened = receivers.map((receiver, at) => openOrg(system, receiver, at === 0, fault, seed));
+    orgs.push(...(await Promise.all(opened)));
     const [main] = orgs;
     if (main === undefined) throw new Error('there is no org');
     const running = orgs.map(({ simulation }) => simulation.run());
@@ -80,6 +80,8 @@ export async function runFault(fault: Fault, system: System, seed: string): Prom
     if (recovery > RECOVERY) scene.findings.push(`recovery took ${Math.round(recovery / 1000)} s`);
     return rowOf(fault, seed, scene, inFlight, readings, recovery);
   } finally {
+    // Those of a row that failed would slow down the next ones.
+    for (const { simulation } of orgs) simulation.abort();
     redis.disconnect();
     await Promise.all(receivers.map((receiver) => receiver.close()));
   }

@@ -23,10 +23,14 @@ async function systemFor({ system: given = {} }: Fault): Promise<System> {
   const options = typeof given === 'function' ? await given() : given;
   const wanted = JSON.stringify(options);
   if (running?.options === wanted && running.system.isWhole()) return running.system;
-  await running?.system.stop();
-  running = null;
+  await stopSystem();
   running = { system: await startSystem(options), options: wanted };
   return running.system;
+}
+
+async function stopSystem(): Promise<void> {
+  await running?.system.stop();
+  running = null;
 }
 
 describe('the system keeps its promises', () => {
@@ -36,7 +40,10 @@ describe('the system keeps its promises', () => {
         console.log(`| ${fault.name} | | | | | | | ${fault.skipped} |`);
         skip(fault.skipped);
       }
-      const row = await runFault(fault, await systemFor(fault), seed);
+      const row = await runFault(fault, await systemFor(fault), seed).catch(async (error: unknown) => {
+        await stopSystem();
+        throw error;
+      });
       const { fault: name, inFlight, tasks, lost, doubled, broken, recovery, note } = row;
       console.log(
         `| ${name} | ${inFlight} | ${tasks} | ${lost} | ${doubled} | ${broken} | ${recovery} s | ${note} |`,
@@ -44,10 +51,7 @@ describe('the system keeps its promises', () => {
       if (process.env.FAULT_ROWS !== undefined)
         appendFileSync(process.env.FAULT_ROWS, `${JSON.stringify(row)}\n`);
       // What a failed row has left must not be found in the next one.
-      if (row.findings.length > 0) {
-        await running?.system.stop();
-        running = null;
-      }
+      if (row.findings.length > 0) await stopSystem();
       expect(row.findings.slice(0, 30)).toEqual([]);
     });
 });
