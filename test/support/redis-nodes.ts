@@ -61,7 +61,7 @@ export async function openRedisNodes(
     ...user,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
-    commandTimeout: 1000,
+    commandTimeout: 5000,
   };
   const children = new Set<ChildProcess>();
   const nodes: RedisNode[] = [];
