@@ -207,7 +207,10 @@ describe('a replay', () => {
   });
 
   it('skips deliveries that were leased after it read them', async () => {
-    const { org, replay } = await setUp(1);
+    const org = freshOrg(db);
+    const endpoint = await addEndpoint(db, org);
+    await addTask(db, org);
+    const replay = await beginReplay(db, endpoint);
     const step = await heldStep(replay);
     const { pendingDeliveries: owedKey } = orgKeysOf(db.prefix, org);
     const entries = await outboxOf(org);
