@@ -6,6 +6,8 @@ export interface Size {
   /** 1 for a full run; a smaller value does less work in each round. */
   scale: number;
   rounds: number;
+  /** Whether lists are measured among a million tasks, which takes ten minutes more. */
+  isLarge: boolean;
 }
 
 /** The values of all rounds: the median, and the lower and upper quartile. */

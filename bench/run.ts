@@ -1,6 +1,7 @@
 // `npm run bench`: prints a table on stderr and a JSON document on stdout. `-- --quick` takes about a minute,
 // `-- creates lives` measures only these parts, `-- --compare FILE` says what is worse than in an earlier JSON document, and
-// `-- --write` writes docs/benchmark.md, as a full run always does. `-- account` prints what each step of a task costs. Compare ratios, not figures, between machines.
+// `-- --write` writes docs/benchmark.md, as a full run always does. `-- --large` measures lists among a million tasks.
+// `-- account` prints what each step of a task costs. Compare ratios, not figures, between machines.
 
 import { readFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
@@ -12,14 +13,15 @@ import { PARTS } from './parts.ts';
 import type { Measured, Size, Summary } from './rounds.ts';
 import { startBenchEnvironment } from './stage.ts';
 
-const FULL: Size = { scale: 1, rounds: 5 };
-const QUICK: Size = { scale: 0.1, rounds: 3 };
+const FULL = { scale: 1, rounds: 5 };
+const QUICK = { scale: 0.1, rounds: 3 };
 
 const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     compare: { type: 'string' },
     write: { type: 'boolean', default: false },
+    large: { type: 'boolean', default: false },
   },
   allowPositionals: true,
 });
@@ -34,7 +36,7 @@ if (unknown.length > 0) {
 }
 const earlier =
   values.compare === undefined ? null : (JSON.parse(await readFile(values.compare, 'utf8')) as Result);
-const size = values.quick ? QUICK : FULL;
+const size: Size = { ...(values.quick ? QUICK : FULL), isLarge: values.large };
 const names = positionals.length > 0 ? positionals : Object.keys(PARTS);
 const result = await measureParts(names);
 say('');

@@ -122,8 +122,11 @@ export class Client {
 }
 
 /** Starts a web process, with a client for it. */
-export async function startApi(stage: BenchEnvironment): Promise<{ web: Child; url: string; api: Client }> {
-  const web = await stage.start('src/web.js');
+export async function startApi(
+  stage: BenchEnvironment,
+  env: Record<string, string> = {},
+): Promise<{ web: Child; url: string; api: Client }> {
+  const web = await stage.start('src/web.js', env);
   const url = String(web.ready.url);
   return { web, url, api: new Client(url, 60) };
 }

@@ -1,6 +1,8 @@
-// Pages of lists with filters among few and many tasks, also with filters that no task meets together.
+// Pages of lists with filters among few and many tasks, also with filters that no task meets together, and the memory of a web
+// and a worker process after all these tasks.
 
-import { inTurns } from '../measures.ts';
+import { inTurns, settled } from '../measures.ts';
+import { residentBytes } from '../processes.ts';
 import { inRounds, type Measured, type Plot, quantile, row, type Size, summary } from '../rounds.ts';
 import {
   type BenchEnvironment,
@@ -12,11 +14,12 @@ import {
 } from '../stage.ts';
 
 const SIZES = [1000, 10_000, 30_000];
+const LARGE_SIZES = [10_000, 100_000, 1_000_000];
 const BATCH = 500;
 const DOMAINS = 10;
 const URGENCIES = ['low', 'normal', 'high', 'critical'];
 /** Requests of a round. */
-const REQUESTS = 40;
+const REQUESTS = 100;
 
 const FILTERS = {
   none: '',
@@ -25,15 +28,27 @@ const FILTERS = {
   // Tasks of a domain have the type of the same number.
   'disjoint filters': '&domain=domain_1&task_type=type_2',
 };
-const LATE_PAGE = 'a page in the middle';
+const LATE_PAGE = 'the 1000th page or the middle';
+/** Tasks before the 1000th page of 50. */
+const LATE = 50_000;
 
-export async function measureLists(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
-  const { web, api } = await startApi(stage);
-  const sizes = SIZES.map((size) => Math.round(size * scale));
+export async function measureLists(
+  stage: BenchEnvironment,
+  { scale, rounds, isLarge }: Size,
+): Promise<Measured> {
+  const sizes = (isLarge ? LARGE_SIZES : SIZES).map((size) => Math.round(size * scale));
+  const largest = sizes.at(-1) ?? 0;
+  const small = sizes[isLarge ? 0 : 1] ?? 0;
+  const { web, api } = await startApi(stage, { QUOTA_OPEN_TASKS: String(2 * largest) });
+  const worker = await stage.start('src/worker.js');
+  const resident: Record<'web' | 'worker', number[]> = { web: [], worker: [] };
   const orgs: { size: number; org: Org; middle: string }[] = [];
   for (const size of sizes) {
     const org = await createOrg(api, 0, 1);
     await fill(api, org, size);
+    await settled(stage.redis);
+    for (const [name, { pid }] of Object.entries({ web, worker }))
+      resident[name as keyof typeof resident].push((await residentBytes(pid)) / 1024 / 1024);
     orgs.push({ size, org, middle: await cursorOfMiddle(api, org, size) });
   }
   const names = [...Object.keys(FILTERS), LATE_PAGE];
@@ -52,17 +67,25 @@ export async function measureLists(stage: BenchEnvironment, { scale, rounds }: S
     );
     const of = (size = 0) => measured[`n${size}`] ?? [];
     for (const size of sizes) points.push({ series: name, x: size, ...summary(of(size)) });
-    const [, small = 0, large = 0] = sizes;
     rows.push(
       row(
-        [`list of ${large} tasks, ${name}: p99`, 'ms', 'lower'],
-        of(large),
+        [`list of ${largest} tasks, ${name}: p99`, 'ms', 'lower'],
+        of(largest),
         { what: `of ${small} tasks`, values: of(small) },
         'ratio ≤ 2',
       ),
     );
   }
-  await Promise.all([web.stop(), api.close()]);
+  await Promise.all([web.stop(), worker.stop(), api.close()]);
+  for (const [name, megabytes] of Object.entries(resident))
+    rows.push(
+      row(
+        [`resident memory of a ${name} process after ${largest} tasks`, 'MB', 'lower'],
+        [megabytes.at(-1) ?? 0],
+        { what: `after ${small}`, values: [megabytes[isLarge ? 0 : 1] ?? 0] },
+        `flat; ${name === 'web' ? 150 : 200} MB`,
+      ),
+    );
   return {
     rows,
     plots: [
@@ -80,6 +103,8 @@ export async function measureLists(stage: BenchEnvironment, { scale, rounds }: S
 
 async function fill(api: Client, org: Org, size: number): Promise<void> {
   const body = exampleTaskBody(null);
+  // No clock is due before the end of the run.
+  const deadline = new Date(Date.now() + 24 * 3600_000).toISOString();
   let made = 0;
   await inTurns(Math.ceil(size / BATCH), 2, () =>
     api.call('POST', '/v1/tasks/batch', org.api_key, {
@@ -91,7 +116,7 @@ async function fill(api: Client, org: Org, size: number): Promise<void> {
           ...body,
           domain: `domain_${number}`,
           task_type: `type_${number}`,
-          sla: { ...body.sla, urgency },
+          sla: { urgency, deadline },
         };
       }),
     }),
@@ -101,7 +126,7 @@ async function fill(api: Client, org: Org, size: number): Promise<void> {
 async function cursorOfMiddle(api: Client, org: Org, size: number): Promise<string> {
   let cursor = '';
   const limit = Math.min(200, Math.floor(size / 4));
-  for (let read = 0; read < size / 2; read += limit) {
+  for (let read = 0; read < Math.min(LATE, size / 2); read += limit) {
     const path = `/v1/tasks?limit=${limit}${cursor === '' ? '' : `&cursor=${cursor}`}`;
     const page = await api.call<{ next_cursor: string | null }>('GET', path, org.api_key);
     if (page.next_cursor === null) break;

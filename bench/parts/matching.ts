@@ -27,10 +27,13 @@ import {
 import type { BenchEnvironment } from '../stage.ts';
 
 const WORKERS = 10_000;
-const TASKS = 50_000;
+const TASKS = 100_000;
 /** Shares of both, each in an org of its own. */
 const SHARES = [0.01, 0.1, 1];
 const SKILLS = 40;
+/** Trust levels and ratings that waiting tasks ask for: with the skills, 2040 matching queues. */
+const TRUST_LEVELS = 3;
+const RATINGS = 17;
 /** Matches of a round. */
 const MATCHES = 150;
 
@@ -69,7 +72,7 @@ export async function measureMatching(stage: BenchEnvironment, { scale, rounds }
     plots: [
       {
         file: 'matching',
-        title: 'A match, by the number of waiting tasks (p99); workers: a fifth of it',
+        title: 'A match, by the number of waiting tasks (p99); workers: a tenth of it',
         x: 'waiting tasks',
         y: 'ms',
         log: { x: true, y: true },
@@ -87,12 +90,16 @@ async function fill(db: Db, scale: number): Promise<Record<string, Match>> {
   const org = newId(db.clock.now());
   let made = 0;
   await inTurns(WORKERS * scale, 50, () => addWorker(db, org, made++));
-  // Waiting tasks require a certification that no ready worker has, in one matching queue per skill and level.
+  // Waiting tasks require a certification that no ready worker has, in a matching queue for each of their requirements.
   let waiting = 0;
   await inTurns(TASKS * scale, 50, () => {
     waiting += 1;
-    const skills = [`s${waiting % SKILLS}`];
-    return addTask(db, org, { skills, certifications: ['rare'], trust_level: waiting % 3 });
+    return addTask(db, org, {
+      skills: [`s${waiting % SKILLS}`],
+      certifications: ['rare'],
+      trust_level: Math.floor(waiting / SKILLS) % TRUST_LEVELS,
+      min_rating: (Math.floor(waiting / (SKILLS * TRUST_LEVELS)) % RATINGS) / 4,
+    });
   });
   const able = worker(org, 'able', ['s1', 's2', 's3'], ['rare']);
   const unable = worker(org, 'unable', ['s1', 's2', 's3'], []);

@@ -6,7 +6,7 @@ import { residentBytes } from '../processes.ts';
 import { type Measured, quantile, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from '../stage.ts';
 
-const STREAMS = 2000;
+const STREAMS = 5000;
 /** Most open streams of one credential in a web process. */
 const STREAMS_OF_A_KEY = 100;
 const WORKERS = 50;
@@ -19,7 +19,7 @@ interface Heard {
   late: number;
 }
 
-/** Measures memory and latency of this share of 2000 streams on one web process. */
+/** Measures memory and latency of this share of 5000 streams on one web process. */
 export async function measureStreams(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
