@@ -36,7 +36,6 @@ import { addOpenRoutes } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { pages } from './pages/pages.ts';
 import { routeMiddleware } from './pipeline.ts';
-import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 import { FeedTails } from './streams/feed-tails.ts';
 
@@ -155,8 +154,7 @@ export function createApp(options: AppOptions): Koa {
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   // Before all others, because nearly all requests are for these paths.
   const serving = { authenticator, addresses, cookies, bodyTimeoutMs, closing };
-  const serve = (route: Route) => routeMiddleware(route, deps, serving);
-  app.use(serveRoutes(ROUTES, serve, router, (ctx) => admission.countAnonymous(ctx)));
+  app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   const act = boardActions ? operatorActions(given.db, queues, log) : undefined;
   app.use(board({ queues, authenticator, admission, cookies, act }));
   app.use(docsPage(admission));

@@ -55,7 +55,9 @@ export function pages(admission: Admission): Middleware {
     }
     const isFile = path.startsWith(ASSETS) || FIXED_FILES.has(path);
     const entry = isFile ? undefined : APPS[path.split('/')[1] ?? ''];
-    if (!isFile && entry === undefined) return next();
+    // A path below `/console` that is a route's has other methods only, which the router names.
+    const isRoute = ((ctx as { matched?: unknown[] }).matched?.length ?? 0) > 0;
+    if (isRoute || (!isFile && entry === undefined)) return next();
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       admission.countAnonymous(ctx);
       return handleOtherMethod(ctx, ['GET']);
