@@ -5,11 +5,9 @@
 import type { Command, CommandContext, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { goldMark } from '../../state/tasks/gold.ts';
-import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
+import { isAllowed } from '../../state/tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
-import type { Worker } from '../../state/workers/worker.ts';
-import { annotate } from '../../tracing/tracing.ts';
-import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
+import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
@@ -19,15 +17,10 @@ import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { COMMAND_TIMEOUT } from '../redis/sending.ts';
 import { rememberValues } from '../stats/values.ts';
-import type { PackedEntry } from '../tasks/task-record.ts';
-import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
+import { loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
-import { logWrites } from '../workers/worker-log.ts';
-import { workerNotification } from '../workers/workers.ts';
-import { claimChange, type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
-import { findListeners, hasListeners, noListeners } from './listeners.ts';
-import { mayConcernWorker, type Refused, reserve } from './reservations.ts';
-import { taskWrites } from './task-writes.ts';
+import { type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
+import { type ExtraWrites, type WrittenBeside, writeChanges } from './write-changes.ts';
 
 export type Changed =
   | { ok: true; task: Task }
@@ -36,9 +29,6 @@ export type Changed =
 /** `pool_gone`: the pool that the task requires was removed meanwhile. */
 export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
 
-/** Guards and writes of the same commit as the change, such as an idempotent response. */
-export type ExtraWrites = (task: Task) => Change;
-
 /**
  * Guards of the caller's authorization: at first those of the credential as the request was admitted, and after a failed
  * commit (`isRetry`) those of the credential as it is now.
@@ -46,18 +36,13 @@ export type ExtraWrites = (task: Task) => Change;
  */
 export type CallerGuards = (isRetry: boolean) => readonly Guard[] | Promise<readonly Guard[]>;
 
-export interface ChangeOptions {
+export interface ChangeOptions extends WrittenBeside {
   actor: string;
   callerGuards?: CallerGuards | undefined;
   /** Refuse with `stale` unless the task has this version. */
   ifVersion?: number | undefined;
-  extraWrites?: ExtraWrites | undefined;
   /** The task as loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
-  /** Workers whose reservations may change, as loaded a moment ago. */
-  loadedWorkers?: readonly Worker[] | undefined;
-  /** The history of the task, read together with `loaded` or later; for a change that may end it. */
-  loadedHistory?: readonly PackedEntry[] | undefined;
 }
 
 /** Commands for a task, and guards of the other records on which the choice of commands was based. */
@@ -119,7 +104,7 @@ export async function createTask(
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...pools, ...(options.guards ?? [])];
     const related = task.copies === undefined ? [] : await relatedChanges(db, created, null, context);
-    const outcome = await write(db, [created, ...related, ...golds], {
+    const outcome = await writeChanges(db, [created, ...related, ...golds], {
       guards,
       extraWrites: options.extraWrites,
     });
@@ -231,7 +216,7 @@ async function change(
     const changes = [decided, ...(await relatedChanges(db, decided, original, context))] as const;
     const known = { guards, extraWrites, loadedWorkers, loadedHistory };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
-    const outcome = (await whenDue(db.clock, () => write(db, changes, known))) ?? { kind: 'conflict' };
+    const outcome = (await whenDue(db.clock, () => writeChanges(db, changes, known))) ?? { kind: 'conflict' };
     loadedWorkers = [];
     switch (outcome.kind) {
       case 'written':
@@ -250,86 +235,6 @@ async function change(
         return CONFLICT;
     }
   });
-}
-
-interface WriteOutcome {
-  kind: 'written' | 'conflict' | Refused['kind'];
-}
-
-/**
- * Commits decided changes together with the workers whose reservations they change.
- * @param decided the change that was asked for, then those of related tasks.
- */
-async function write(
-  db: Db,
-  decided: readonly [Decided, ...Decided[]],
-  {
-    guards,
-    extraWrites,
-    loadedWorkers = [],
-    loadedHistory,
-  }: { guards: readonly Guard[] } & Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers' | 'loadedHistory'>,
-): Promise<WriteOutcome> {
-  const [{ task }] = decided;
-  const [reserved, claims, histories, isHeard] = decided.some(mayConcernWorker)
-    ? await Promise.all([
-        reserve(db, task.org_id, decided, loadedWorkers),
-        claimChange(db, decided),
-        Promise.all(
-          decided.map((one, index) => historySoFar(db, one, index === 0 ? loadedHistory : undefined)),
-        ),
-        hasListeners(db, task.org_id),
-      ])
-    : ([...OF_NEW_TASKS, await hasListeners(db, task.org_id)] as const);
-  if ('kind' in reserved) return reserved;
-  if (claims === null) return { kind: 'worker_busy' };
-  const extra = extraWrites?.(task) ?? EMPTY_CHANGE;
-  const commitFor = (heard: boolean) =>
-    commit(
-      db.redis,
-      merge(
-        ...decided.map((one, index) => taskWrites(db, one, histories[index] ?? [], heard)),
-        ...reserved.changes,
-        ...decided.map((one) => logChange(db, one, reserved.workerIds)),
-        claims,
-        { guards: heard ? guards : [...guards, ...noListeners(db, task.org_id)], writes: [] },
-        extra,
-        { guards: decided.flatMap((one) => dueGuards(db, one)), writes: [] },
-      ),
-    );
-  annotate({ org_id: task.org_id, task_id: task.task_id });
-  // The first listener of the org may have come since.
-  const isWritten =
-    (await commitFor(isHeard)) ||
-    (!isHeard && (await findListeners(db, task.org_id)) && (await commitFor(true)));
-  if (!isWritten) return { kind: 'conflict' };
-  for (const one of decided) db.onTaskChanged?.(one.before?.task ?? null, one.task);
-  return { kind: 'written' };
-}
-
-/** New tasks have no workers, claims and histories yet, so none is looked up. */
-const OF_NEW_TASKS = [{ changes: [], workerIds: new Set<string>() }, EMPTY_CHANGE, []] as const;
-
-/** The history of a task before the change that ends it; for other changes, which do not need it, empty. */
-function historySoFar(
-  db: Db,
-  { before, task }: Decided,
-  loaded?: readonly PackedEntry[],
-): readonly PackedEntry[] | Promise<PackedEntry[]> {
-  return before === null || !isFinal(task.status) ? [] : (loaded ?? loadEntries(db, before));
-}
-
-function dueGuards({ prefix, clock }: Db, { due, task: { org_id, task_id } }: Decided): Guard[] {
-  return due === null ? [] : [{ kind: 'due', key: orgKeysOf(prefix, org_id).task(task_id), at: due, clock }];
-}
-
-/** The entries in the logs of the workers concerned. @param changed workers whose own change publishes a notification */
-function logChange(db: Db, { before, task }: Decided, changed: ReadonlySet<string>): Change {
-  if (before === null) return EMPTY_CHANGE;
-  const log = logWrites(db, before.task, task);
-  const others = log.workerIds.filter((id) => !changed.has(id));
-  const notifications = others.map((id) => workerNotification(db, task.org_id, id));
-  return { guards: [], writes: [...log.writes, ...notifications] };
 }
 
 /** Rework for a worker who was removed or has no free capacity becomes a reassignment, through the queue. */

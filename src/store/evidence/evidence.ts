@@ -16,7 +16,8 @@ import {
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { CallerGuards, ExtraWrites } from '../commands/change.ts';
+import type { CallerGuards } from '../commands/change.ts';
+import type { ExtraWrites } from '../commands/write-changes.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
 import { pairsOf } from '../redis/archive.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
