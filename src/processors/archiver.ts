@@ -21,7 +21,7 @@ const RUN_EVERY_MS = 600_000;
 const MAX_DISSOLVED = 100;
 /** The pause after a step, unless a test sets it. */
 const REST = 2;
-/** Segments whose file cannot be read, after which a run leaves the rest to the next. */
+/** Segments whose file is there and cannot be read, after which a run leaves the rest to the next. */
 const MAX_FAILURES = 5;
 /** Delay before a segment that cannot be dissolved is tried again, ms. */
 const RETRY_AFTER_MS = 3600_000;
@@ -104,8 +104,8 @@ export class Archiver {
       try {
         restored += await this.#archive.dissolve(orgId, segment, step);
       } catch (error) {
-        failures += error instanceof FileStoreError ? 1 : 0;
-        // A file may be lost; if several cannot be read, the file store is unavailable.
+        // The lost files of one org delay no other; if several cannot be read, the file store is unavailable.
+        failures += error instanceof FileStoreError && !error.isLost ? 1 : 0;
         if (failures === MAX_FAILURES) isOver = true;
         if (await this.#postpone(partition, member, error)) return;
         throw error;
