@@ -126,25 +126,31 @@ export async function emptied(redis: Redis): Promise<void> {
   await until(isWritten);
 }
 
-/** Waits until no delivery is pending, the outbox is empty and no job is waiting or running. */
-export async function settled(redis: Redis): Promise<void> {
-  await until(async () => {
-    const pending = await redis.keys('bl:{*}:pending-deliveries');
-    const outbox = await redis.keys('bl:{*}:outbox');
-    const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
-    const jobs = await redis.keys('{bl-queues*}:*');
-    const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
-    return pending.length + busy.length === 0 && lengths.every((length) => length === 0);
-  }, 20);
+/** Waits until no delivery is pending, the outbox is empty and no job is waiting or running. @param within ms */
+export async function settled(redis: Redis, within = TWO_MINUTES): Promise<void> {
+  await until(
+    async () => {
+      const pending = await redis.keys('bl:{*}:pending-deliveries');
+      const outbox = await redis.keys('bl:{*}:outbox');
+      const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
+      const jobs = await redis.keys('{bl-queues*}:*');
+      const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
+      return pending.length + busy.length === 0 && lengths.every((length) => length === 0);
+    },
+    20,
+    within,
+  );
 }
 
-/** Asks every `pause` ms until `isSo` returns true. @throws Error after two minutes. */
-export async function until(isSo: () => Promise<boolean>, pause = 100): Promise<void> {
-  for (const end = performance.now() + 120_000; performance.now() < end; ) {
+const TWO_MINUTES = 120_000;
+
+/** Asks every `pause` ms until `isSo` returns true. @throws Error after `within` ms. */
+export async function until(isSo: () => Promise<boolean>, pause = 100, within = TWO_MINUTES): Promise<void> {
+  for (const end = performance.now() + within; performance.now() < end; ) {
     if (await isSo()) return;
     await sleep(pause);
   }
-  throw new Error('the condition was not met within two minutes');
+  throw new Error(`the condition was not met within ${within} ms`);
 }
 
 /** Bytes that Redis uses for its data, without the buffers of its clients and of its file, which change at any moment. */
