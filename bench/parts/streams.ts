@@ -21,11 +21,11 @@ interface Heard {
 
 /** Measures memory and latency of this share of 5000 streams on one web process. */
 export async function measureStreams(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
-  const web = await stage.start('src/web.js');
+  const count = Math.round(STREAMS * scale);
+  const web = await stage.start('src/web.js', { MAX_CONNECTIONS_PER_ADDRESS: String(2 * count + 100) });
   const url = String(web.ready.url);
   const api = new Client(url, 20);
   const org = await createOrg(api, WORKERS, 50);
-  const count = Math.round(STREAMS * scale);
   const keys = await followKeys(api, org.api_key, Math.ceil(count / 2 / STREAMS_OF_A_KEY));
   // Warms up, so that only the streams add memory.
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
