@@ -31,7 +31,14 @@ import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
-import { formOfTask, type PackedEntry, packEntry, packedFields, stateOf } from '../tasks/task-record.ts';
+import {
+  formOfTask,
+  isWholeUpTo,
+  type PackedEntry,
+  packEntry,
+  packedFields,
+  stateOf,
+} from '../tasks/task-record.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
 import type { Decided } from './copies.ts';
@@ -113,7 +120,7 @@ export function taskWrites(
   const state = stateOf(task);
   if (isFinal(task.status)) {
     const whole = [...history, ...entries.map(packEntry)];
-    const isChained = history.at(-1)?.[8] === before?.head;
+    const isChained = isWholeUpTo(before?.head, history);
     const packed = packedFields(taskId, [input, state, whole, lastHash], isChained ? entries.length : 0);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);

@@ -8,7 +8,7 @@ import { annotate } from '../../tracing/tracing.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import type { PackedEntry } from '../tasks/task-record.ts';
+import { isWholeUpTo, type PackedEntry } from '../tasks/task-record.ts';
 import { loadEntries } from '../tasks/tasks.ts';
 import { logWrites } from '../workers/worker-log.ts';
 import { workerNotification } from '../workers/workers.ts';
@@ -89,7 +89,9 @@ function historySoFar(
   { before, task }: Decided,
   loaded?: readonly PackedEntry[],
 ): readonly PackedEntry[] | Promise<PackedEntry[]> {
-  return before === null || !isFinal(task.status) ? [] : (loaded ?? loadEntries(db, before));
+  if (before === null || !isFinal(task.status)) return [];
+  // In a cluster, one of two reads may follow its key to another node while a change is committed.
+  return loaded !== undefined && isWholeUpTo(before.head, loaded) ? loaded : loadEntries(db, before);
 }
 
 function dueGuards({ prefix, clock }: Db, { due, task: { org_id, task_id } }: Decided): Guard[] {

@@ -119,6 +119,11 @@ export type PackedEntry = [
   hash: string,
 ];
 
+/** Whether the entries of a task that is not final are all up to the one with the hash `head`. */
+export function isWholeUpTo(head: string | undefined, entries: readonly PackedEntry[]): boolean {
+  return entries.at(-1)?.[8] === head;
+}
+
 /** The stored form of an entry. */
 export function packEntry(entry: HistoryEntry): PackedEntry {
   return [

@@ -6,7 +6,7 @@ import type { Task } from '../../../src/state/tasks/task.ts';
 import { changeTask, createTask } from '../../../src/store/commands/change.ts';
 import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { loadTask, type StoredTask } from '../../../src/store/tasks/tasks.ts';
+import { loadTask, loadWithEntries, type StoredTask } from '../../../src/store/tasks/tasks.ts';
 import {
   accept,
   addTask,
@@ -338,4 +338,17 @@ it('rework of a worker who is gone goes to another', async () => {
   const again = await applyCommands(db, submitted, { name: 'rework', feedback: 'more' });
   expect(again).toMatchObject({ status: 'queued', attempt: 2, assignment: null });
   expect(await indexErrors(db, again)).toEqual([]);
+});
+
+it('ends a task with its whole history when the one that was read with it lacks an event', async () => {
+  const task = await addTask(db, freshOrg(db));
+  const { stored, entries } = await loadWithEntries(db, task.org_id, task.task_id);
+  await changeTask(db, task.org_id, task.task_id, [{ name: 'cancel', reason: null }], {
+    ...system,
+    loaded: stored ?? undefined,
+    loadedHistory: entries.slice(0, -1),
+  });
+  const history = await historyOf(db, task);
+  expect(history.map((one) => one.type)).toEqual(['task.created', 'task.queued', 'task.cancelled']);
+  expect(firstBroken(history)).toBeNull();
 });
