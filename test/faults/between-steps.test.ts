@@ -59,6 +59,8 @@ it('completes the work of a process killed after it received an outbox entry and
   const org = freshOrg(db);
   await addWorker(db, org, { capacity: 20 });
   const first = await stage.startWorker(stage.proxy.url);
+  // The entry of the worker is done, so the next read is that of the task's.
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
   const cut = stage.proxy.cutReply('xreadgroup');
   const task = await addTask(db, org);
   await cut;
