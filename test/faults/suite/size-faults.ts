@@ -13,9 +13,9 @@ const AT_ONCE = 4;
 const TIMERS = Number(process.env.FAULT_TIMERS ?? 50_000);
 const TENANT = Number(process.env.FAULT_TENANT ?? 100_000);
 /** The fewest tasks that are created in a second, for the choice of a deadline that is later. */
-const CREATES_PER_SECOND = 120;
-/** Lateness of the last breach that is a finding, s. */
-const LATE = 20;
+const CREATES_PER_SECOND = 300;
+/** Lateness of the last breach that is a finding, s: the promised time of recovery. */
+const LATE = 60;
 /** The fewest tasks of the small tenant that are timed in a phase, alone and beside the large one. */
 const PROBES = 80;
 /** Its tasks before the first that is timed. */
