@@ -92,7 +92,7 @@ function isMatchTrigger(after: unknown): boolean {
 
 /** Whether the job of a check is for a later time, and not to be run at once. */
 export function isDelayed(check: ScheduledCheck): check is DelayedCheck {
-  return check.kind !== 'verify' && (check.kind !== 'match' || check.after !== null);
+  return check.kind !== 'verify' && hasJob(check);
 }
 
 /** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */

@@ -5,10 +5,10 @@ import { ARCHIVED, readArchivedMember } from '../redis/archive.ts';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf, partitionKeys } from '../redis/keys.ts';
+import { scan } from '../redis/lists.ts';
 import type { DeadEntry } from './dead-entries.ts';
 
-/** Members of the index of archived tasks that are read at once. */
-const PAGE = 1000;
+const WHOLE = { order: 'asc', after: null, from: null, to: null } as const;
 
 /**
  * If the dead entry is a segment that was set aside, removes the index entries of its tasks and then the segment: the tasks are
@@ -21,16 +21,13 @@ export async function forgetLostSegment(db: Db, { kind, partition, name, fields 
   if (kind !== 'member' || fields[1] !== segments || orgId === undefined || id === undefined) return;
   const index = orgKeysOf(db.prefix, orgId).index(ARCHIVED);
   const isSetAside = { kind: 'score', key: segments, member: name, score: null } as const;
-  for (let from = '-'; ; ) {
-    const members = await db.redis.zrangebylex(index, from, '+', 'LIMIT', 0, PAGE);
+  for await (const members of scan(db, [index], WHOLE)) {
     const lost = members.filter((one) => readArchivedMember(one).segment === id);
     if (
       lost.length > 0 &&
       !(await commit(db.redis, { guards: [isSetAside], writes: [['ZREM', index, ...lost]] }))
     )
       return;
-    if (members.length < PAGE) break;
-    from = `(${members.at(-1)}`;
   }
   await removeSegment(db, orgId, id);
 }
