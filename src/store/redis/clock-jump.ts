@@ -19,12 +19,21 @@ export function clockJumpKey(prefix: string): string {
   return `${prefix}:clock`;
 }
 
-/** How long a record is kept, ms: until an unconfirmed jump is accepted. */
-const KEPT = 10 * 60_000;
+/** An unconfirmed jump is accepted after this at the latest, ms. */
+const ACCEPTED_AFTER_AT_MOST = 10 * 60_000;
 /** A confirmation stays until every process has sampled the time, ms. */
 const CONFIRMATION_KEPT = 60_000;
 
 const SHAPE: Shape<ClockJump> = { by: 'number', seen_at: 'number', confirmed: 'boolean' };
+
+/**
+ * How long Redis' clock must be steady after a jump until the jump is accepted without a confirmation, ms: as long as it jumped, so
+ * that what was due at once by the new time is due by the old time too; ten minutes at most.
+ * @param by ms, negative when the clock went back.
+ */
+export function acceptedAfter(by: number): number {
+  return Math.min(Math.abs(by), ACCEPTED_AFTER_AT_MOST);
+}
 
 /** The current jump; null when there is none. @throws UnreadableRecord */
 export async function loadJump(redis: RedisClient, prefix: string): Promise<ClockJump | null> {
@@ -32,9 +41,9 @@ export async function loadJump(redis: RedisClient, prefix: string): Promise<Cloc
   return text === null ? null : required(clockJumpKey(prefix), readJsonShape(text, SHAPE));
 }
 
-/** Records a jump for other processes. */
+/** Records a jump for other processes, until it is accepted. */
 export async function recordJump(redis: RedisClient, prefix: string, jump: ClockJump): Promise<void> {
-  await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', KEPT);
+  await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', acceptedAfter(jump.by));
 }
 
 /**

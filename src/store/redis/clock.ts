@@ -3,17 +3,23 @@
 //
 // Redis' own clock may jump too (an operator, a restored machine, a failover to a machine whose clock is off). The
 // monotonic clock detects that. Then time continues as before the jump, nothing expires (`isFrozen`), and all processes
-// learn of it through one record in Redis. It stays frozen until Redis' clock is back, when an operator confirms the new
-// time, or when Redis' clock has agreed with the monotonic clock for ten minutes.
+// learn of it through one record in Redis. It stays frozen until Redis' clock is back, an operator confirms the new time, or
+// Redis' clock has agreed with the monotonic clock for as long as it jumped (ten minutes at most). A machine that was
+// suspended for some seconds looks like a small jump, too.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ClockJump, clockJumpKey, loadJump, recordJump, removeJump } from './clock-jump.ts';
+import {
+  acceptedAfter,
+  type ClockJump,
+  clockJumpKey,
+  loadJump,
+  recordJump,
+  removeJump,
+} from './clock-jump.ts';
 import { type Clock, isUnavailable, whenReady } from './connection.ts';
 import { MAX_CLOCK_DIFFERENCE_MS } from './due.ts';
 import { type RedisClient, serverOf } from './servers.ts';
 
-/** A jump that has lasted this long is accepted as the new time, ms. */
-const CONFIRMED_AFTER_MS = 10 * 60_000;
 /** Sample interval, ms. */
 const SAMPLE_EVERY_MS = 10_000;
 /** Sample interval while the clock is frozen, so that a confirmation is noticed soon, ms. */
@@ -129,13 +135,13 @@ export class RedisClock implements Clock {
   }
 
   /** Whether others recorded the jump before this process took its first sample. */
-  #shouldAdopt({ seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
+  #shouldAdopt({ by, seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
     const age = redis - seen_at;
     return (
       !confirmed &&
       moment - this.#bornAt < ADOPT_JUMP_WITHIN_MS &&
       age > -MAX_CLOCK_DIFFERENCE_MS &&
-      age < CONFIRMED_AFTER_MS
+      age < acceptedAfter(by)
     );
   }
 
@@ -145,7 +151,7 @@ export class RedisClock implements Clock {
     if (jump?.confirmed && isSame(jump.by)) return this.#follow(sample, deviation, 'operator');
     const current = this.#jump;
     if (current !== null && isSame(current.by)) {
-      if (sample.moment - current.since >= CONFIRMED_AFTER_MS) this.#follow(sample, deviation, 'time');
+      if (sample.moment - current.since >= acceptedAfter(deviation)) this.#follow(sample, deviation, 'time');
       return;
     }
     const by = Math.round(deviation);
@@ -214,7 +220,7 @@ export function logClock(log: {
     if (kind === 'jumped')
       log.error(
         fields,
-        `Redis' clock has jumped: nothing expires until it is back, has been stable for ten minutes, or is confirmed (biolayer clock confirm)`,
+        `Redis' clock has jumped: nothing expires until it is back, steady for as long as it jumped, or confirmed (biolayer clock confirm)`,
       );
     else if (kind === 'confirmed') log.warn(fields, "the time of Redis' clock after its jump is accepted");
     else log.warn(fields, "Redis' clock is back");

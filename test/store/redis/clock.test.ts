@@ -117,6 +117,27 @@ describe("Redis' clock", () => {
     expect(events.at(-1)).toMatchObject({ kind: 'confirmed', how: 'time' });
   });
 
+  it.each([8000, -20_000, 5 * 60_000])(
+    'is followed when it has been steady for as long as it jumped: %i ms',
+    async (jump) => {
+      const { clock, events } = await started();
+      shifted.shift = jump;
+      await clock.sync();
+      shifted.advance(Math.abs(jump) - 1500);
+      const later = await started();
+      for (const one of [clock, later.clock]) {
+        await one.sync();
+        expect(one.isFrozen).toBe(true);
+      }
+      shifted.advance(2500);
+      for (const one of [clock, later.clock]) {
+        await one.sync();
+        expect(one.isFrozen).toBe(false);
+      }
+      expect(events).toMatchObject([{ kind: 'jumped' }, { kind: 'confirmed', how: 'time' }]);
+    },
+  );
+
   it('is not followed by a process that starts after a jump that others have seen', async () => {
     const first = await started();
     shifted.shift = 2 * HOUR;
