@@ -1,7 +1,9 @@
 // Runs new jobs at once in the process that relays them, which saves adding them to a queue, fetching them and finishing
-// them there. This is only for jobs that the sweeper adds again when they are lost, for instance because the process dies.
-// A job for which there is no capacity, or that fails, is added to its queue and runs from there.
+// them there. This is only for jobs that the sweeper adds again when they are lost, for instance because the process dies:
+// matches, verifications and first attempts of deliveries. A job for which there is no capacity, or that fails, is added to
+// its queue and runs from there.
 
+import { UnrecoverableError } from 'bullmq';
 import type { NewJob, QueueName } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { Log } from '../store/redis/log.ts';
@@ -16,7 +18,8 @@ export class LocalJobs implements AddJobs {
   readonly #runners: Record<QueueName, (job: RunnableJob, token: undefined) => Promise<void>>;
   readonly #limits: Readonly<Partial<Record<QueueName, number>>>;
   readonly #log: Log;
-  readonly #running = new Map<QueueName, Set<Promise<void>>>();
+  /** By queue and id. */
+  readonly #running = new Map<QueueName, Map<string, Promise<void>>>();
   #isClosing = false;
 
   /** @param limits most jobs of a queue that run at the same time; none of a queue that is left out. */
@@ -40,12 +43,15 @@ export class LocalJobs implements AddJobs {
   /** Finishes the running jobs; later ones are added to their queues. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    await Promise.all([...this.#running.values()].flatMap((all) => [...all]));
+    await Promise.all([...this.#running.values()].flatMap((all) => [...all.values()]));
   }
 
+  /** Starts a job. A job that runs already is not started again. @returns false when it belongs in its queue */
   #start(job: NewJob): boolean {
     const { queue, name } = job;
-    const running = this.#running.get(queue) ?? new Set();
+    const { jobId } = job.opts;
+    const running = this.#running.get(queue) ?? new Map<string, Promise<void>>();
+    if (running.has(jobId)) return true;
     const canRun =
       isRepeated(job) && (job.opts.delay ?? 0) === 0 && running.size < (this.#limits[queue] ?? 0);
     if (!canRun || this.#isClosing) return false;
@@ -56,8 +62,8 @@ export class LocalJobs implements AddJobs {
           'job lost; the sweeper adds it again',
         ),
       )
-      .finally(() => running.delete(run));
-    this.#running.set(queue, running.add(run));
+      .finally(() => running.delete(jobId));
+    this.#running.set(queue, running.set(jobId, run));
     return true;
   }
 
@@ -70,6 +76,8 @@ export class LocalJobs implements AddJobs {
       await this.#runners[queue](runnable, undefined);
     } catch (error) {
       const about = { queue, job_id: opts.jobId, job: name, ...idsOf(data) };
+      // Its queue would not repeat it either.
+      if (error instanceof UnrecoverableError) return this.#log.warn({ ...about, err: error }, 'job failed');
       this.#log.warn({ ...about, err: error }, 'job failed and is queued');
       await this.#queues.add([job]);
     }
@@ -77,6 +85,6 @@ export class LocalJobs implements AddJobs {
 }
 
 /** Whether the sweeper repeats the job when it is lost. */
-function isRepeated({ name }: NewJob): boolean {
-  return name === 'match' || name === 'verify';
+function isRepeated({ queue, name }: NewJob): boolean {
+  return name === 'match' || name === 'verify' || queue === 'webhooks';
 }

@@ -209,7 +209,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
   // Matching runs where the outbox is relayed, and the other processes relay nothing.
   const partitions = atOnce.has('lifecycle') ? partitionsOf(workerShards, queueShards) : [];
-  const local = new LocalJobs({ queues, runners, limits: { lifecycle: atOnce.get('lifecycle') ?? 0 }, log });
+  const limits = { lifecycle: atOnce.get('lifecycle') ?? 0, webhooks: atOnce.get('webhooks') ?? 0 };
+  const local = new LocalJobs({ queues, runners, limits, log });
   const subscriber = outages.watch(connectSubscriber(options.redis, 'patient', outages.onError, redis));
   const { abandonedAfter = CLAIM_AFTER_IDLE_MS } = options;
   const watch = new OutboxWatch({ db, subscriber, abandonedAfter });

@@ -8,6 +8,7 @@ import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
+import { readTopology } from '../../src/store/redis/topology.ts';
 import { loadDeliveries } from '../../src/store/webhooks/deliveries.ts';
 import { dueTimeOf } from '../../src/store/webhooks/delivery-lease.ts';
 import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
@@ -22,7 +23,7 @@ import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../sup
 import { addTask, addWorker, applyCommands, freshOrg } from '../support/db.ts';
 import { deferred } from '../support/deferred.ts';
 import { addEndpoint, beginReplay, enqueueMessages } from '../support/endpoints.ts';
-import { deleteAllJobs, outboxLength } from '../support/processors.ts';
+import { deleteAllJobs, outboxLength, runRelay } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const SOON = { timeout: 20_000, interval: 20 };
@@ -115,15 +116,21 @@ async function inAllStates() {
     .poll(() => db.redis.hlen(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id)), SOON)
     .toBe(4);
   await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
+  expect(await queues.shards[0].all.retries.getDelayedCount()).toBe(4);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
 
-  // Jobs that have not started.
+  // Jobs that have not started: while the worker processes, which would run them at once, are suspended.
   await queues.shards[0].all.webhooks.pause();
   const fresh = await startCallbackReceiver();
   const toFresh = await endpointAt(fresh.url);
+  for (const worker of stage.workers()) worker.kill('SIGSTOP');
+  const relay = await runRelay(db, queues, { redis: readTopology(stage.redis.url) });
   await enqueueMessages(db, toFresh, 5);
+  await expect.poll(() => queues.shards[0].all.webhooks.getWaitingCount(), SOON).toBe(5);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  await relay.close();
+  for (const worker of stage.workers()) worker.kill('SIGCONT');
   expect([busy.received.length, ordered.received.length, fresh.received.length]).toEqual([AT_ONCE, 1, 0]);
-  expect(await queues.shards[0].all.retries.getDelayedCount()).toBe(4);
 
   return {
     open,

@@ -1,8 +1,9 @@
 // Jobs that run in the process that relays them: without a queue while there is capacity, otherwise from their queue.
+import { UnrecoverableError } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalJobs } from '../../src/processors/local-jobs.ts';
 import type { NewJob } from '../../src/queues/catalogue.ts';
-import { matchingJob } from '../../src/queues/new-jobs.ts';
+import { deliveryJob, matchingJob, retryJob } from '../../src/queues/new-jobs.ts';
 import type { Queues } from '../../src/queues/queues.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { accept, addOrg, addTask, addWorker, applyCommands, openTestDb, taskOf } from '../support/db.ts';
@@ -16,12 +17,16 @@ const SOON = { timeout: 15_000 };
 /** Local jobs, one at a time, that run until they are told to succeed or fail. */
 function oneAtATime(queues: Queues) {
   const running: { job: string; end(error?: Error): void }[] = [];
-  const run = (job: { data: { turn: string } }) =>
+  const run = (job: { data: { turn?: string; task_id?: string } }) =>
     new Promise<void>((resolve, reject) => {
-      running.push({ job: job.data.turn, end: (error) => (error ? reject(error) : resolve()) });
+      running.push({
+        job: job.data.turn ?? job.data.task_id ?? '',
+        end: (error) => (error ? reject(error) : resolve()),
+      });
     });
   const runners = { lifecycle: run, sla: run, webhooks: run, retries: run, bulk: run, notifications: run };
-  const local = new LocalJobs({ queues, runners, limits: { lifecycle: 1 }, log: ERRORS_ONLY });
+  const limits = { lifecycle: 1, webhooks: 1 };
+  const local = new LocalJobs({ queues, runners, limits, log: ERRORS_ONLY });
   onTestFinished(async () => {
     for (const one of running) one.end();
     await local.close();
@@ -82,5 +87,26 @@ describe('a job that is added', () => {
     await local.add([job]);
     running[0]?.end(new Error('it failed'));
     await expect.poll(() => turnsIn(queues), SOON).toEqual(['1']);
+  });
+
+  it('is not repeated when it cannot succeed', async () => {
+    const queues = openQueues(ownStore());
+    const { local, running } = oneAtATime(queues);
+    await local.add([matchingJob('org', '1')]);
+    running[0]?.end(new UnrecoverableError('it never succeeds'));
+    await local.close();
+    expect(await turnsIn(queues)).toEqual([]);
+  });
+
+  it('is a first attempt of a delivery: it runs without its queue; a retry does not', async () => {
+    const queues = openQueues(ownStore());
+    const { local, running } = oneAtATime(queues);
+    const target = { org_id: 'org', task_id: 'task', sequence: 1 };
+    const now = Date.now();
+    // Two entries of the outbox may ask for the same one.
+    await local.add([deliveryJob(target), deliveryJob(target), retryJob(target, now, now)]);
+    expect(running.map((one) => one.job)).toEqual(['task']);
+    const { webhooks, retries } = queues.shards[0].all;
+    expect([await webhooks.getWaitingCount(), await retries.getWaitingCount()]).toEqual([0, 1]);
   });
 });

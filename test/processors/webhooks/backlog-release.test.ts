@@ -10,7 +10,14 @@ import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { deferred } from '../../support/deferred.ts';
 import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
-import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/processors.ts';
+import {
+  openQueues,
+  openSweeper,
+  outboxLength,
+  runProcessors,
+  runProcessorsOfFile,
+  runRelay,
+} from '../../support/processors.ts';
 import { checkUnresponsiveEndpoint } from '../../support/unresponsive-endpoint.ts';
 
 const db = await openTestDb();
@@ -70,18 +77,23 @@ it('all deliveries in the backlog of an endpoint are stopped when it is disabled
 
 it('the sweeper releases a backlog that no process releases', async () => {
   const receiver = await startCallbackReceiver();
-  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
+  const own = await openTestDb();
+  const endpoint = await addEndpoint(own, freshOrg(own), receiver.url);
   const { org_id, endpoint_id } = endpoint;
-  await queues.shards[0].all.webhooks.pause();
-  const ids = await enqueueMessages(db, endpoint, 40);
-  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  // Nothing runs the jobs yet.
+  const ownQueues = openQueues(own);
+  const relay = await runRelay(own, ownQueues);
+  const ids = await enqueueMessages(own, endpoint, 40);
+  await expect.poll(() => outboxLength(own), SOON).toBe(0);
   for (const task_id of ids)
-    expect(await parkDelivery(db, { org_id, task_id, sequence: 0, endpoint_id }, endpoint_id, null)).toBe(
+    expect(await parkDelivery(own, { org_id, task_id, sequence: 0, endpoint_id }, endpoint_id, null)).toBe(
       true,
     );
-  await queues.shards[0].all.webhooks.obliterate({ force: true });
-  await queues.shards[0].all.webhooks.resume();
-  await openSweeper(db, queues).sweep();
-  await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(40);
+  await relay.close();
+  await ownQueues.shards[0].all.webhooks.obliterate({ force: true });
+  await runProcessors(own, { sweepEvery: 3600_000 });
+  await openSweeper(own, ownQueues).sweep();
+  const succeeded = orgKeysOf(own.prefix, org_id).index(deliveriesIndex(endpoint_id, 'succeeded'));
+  await expect.poll(() => own.redis.zcard(succeeded), SOON).toBe(40);
   expect(receiver.received).toHaveLength(40);
 });

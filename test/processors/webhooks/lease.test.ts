@@ -1,6 +1,7 @@
 // Several jobs of one delivery at the same time, because a job lost its lock during the request or a redelivery was
 // requested: only the job with the lease sends the request.
 import { expect, it } from 'vitest';
+import type { QueueName } from '../../../src/queues/catalogue.ts';
 import { deliveryJob, retryJob } from '../../../src/queues/new-jobs.ts';
 import { queuePrefix } from '../../../src/queues/shards.ts';
 import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
@@ -11,12 +12,19 @@ import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { deferred } from '../../support/deferred.ts';
 import { addEndpoint, enqueueMessages } from '../../support/endpoints.ts';
-import { runProcessorsOfFile } from '../../support/processors.ts';
+import { runProcessorsOfFile, runRelay } from '../../support/processors.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 20_000, interval: 20 };
-/** Two worker processes, whose locks are much shorter than a request may take. */
-const options = { jobLock: 500, sweepEvery: 3600_000 };
+/**
+ * Two worker processes, whose locks are much shorter than a request may take. They relay nothing, so the relay of a test adds
+ * all deliveries to their queue.
+ */
+const workerQueues = new Map<QueueName, null>([
+  ['webhooks', null],
+  ['retries', null],
+]);
+const options = { jobLock: 500, sweepEvery: 3600_000, workerQueues };
 const { queues } = await runProcessorsOfFile(db, options);
 await runProcessorsOfFile(db, options);
 const { webhooks, retries } = queues.shards[0].all;
@@ -35,6 +43,7 @@ async function startHolding(reply: (nth: number) => number) {
 }
 
 it('a job that lost its lock is taken over, and only one of the two sends the delivery', async () => {
+  await runRelay(db, queues);
   const { receiver, answer } = await startHolding(() => 204);
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
@@ -68,6 +77,7 @@ it('a job that lost its lock is taken over, and only one of the two sends the de
 });
 
 it('a redelivery at the moment of a retry sends the delivery once', async () => {
+  await runRelay(db, queues);
   const { receiver, answer } = await startHolding((nth) => (nth === 1 ? 500 : 204));
   const retry_policy = { max_retries: 1, backoff_seconds: 1 };
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, { retry_policy });

@@ -14,12 +14,19 @@ import { loadReplay } from '../../../src/store/webhooks/replays.ts';
 import { type ReceivedRequest, startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { addTask, addWorker, applyCommands, declineAll, freshOrg, openTestDb } from '../../support/db.ts';
 import { addEndpoint, beginReplay, changeEndpoint, giveUpAll } from '../../support/endpoints.ts';
-import { outboxLength, runProcessorsOfFile, sealer } from '../../support/processors.ts';
+import {
+  openQueues,
+  outboxLength,
+  runProcessors,
+  runProcessorsOfFile,
+  runRelay,
+  sealer,
+} from '../../support/processors.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 25_000, interval: 20 };
 // Two worker processes, since the order must not depend on the memory of one.
-const { queues } = await runProcessorsOfFile(db);
+await runProcessorsOfFile(db);
 await runProcessorsOfFile(db);
 /** How long an event may delay later ones, ms. */
 const HOLD = 300;
@@ -140,26 +147,31 @@ describe('ordered delivery', () => {
       status: nth === 1 && sequence % 4 === 1 ? 500 : 204,
     }));
     // A replay looks at its deliveries every 500 ms; a failure counts only if it is not retried before.
-    const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 6, backoff_seconds: 1 } });
+    const own = await openTestDb();
+    const endpoint = await patient(
+      receiver.url,
+      { retry_policy: { max_retries: 6, backoff_seconds: 1 } },
+      own,
+    );
     const { org_id, endpoint_id } = endpoint;
     const workers = ['a', 'b', 'c'];
     const tasks: Task[] = [];
-    // The org seems to have its turn of matching already, so no process offers them meanwhile; and nothing is sent yet.
-    await db.redis.hset(orgKeysOf(db.prefix, org_id).matchTurns, org_id, String(Date.now() * 1000));
-    await queues.shards[0].all.webhooks.pause();
-    for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
+    // Nothing runs the jobs yet, so nothing is offered or sent.
+    const relay = await runRelay(own, openQueues(own));
+    for (const worker_id of workers) await addWorker(own, org_id, { worker_id });
     for (let count = 0; count < 6; count += 1) {
-      const task = await declineAll(db, await addTask(db, org_id), workers);
-      tasks.push(await applyCommands(db, task, { name: 'cancel', reason: 'mistake' }));
+      const task = await declineAll(own, await addTask(own, org_id), workers);
+      tasks.push(await applyCommands(own, task, { name: 'cancel', reason: 'mistake' }));
     }
-    await expect.poll(() => outboxLength(db), SOON).toBe(0);
-    expect(await giveUpAll(db, endpoint)).toBe(72);
-    await queues.shards[0].all.webhooks.resume();
-    const { replay_id } = await beginReplay(db, endpoint, 'failed');
-    const replay = () => loadReplay(db, org_id, replay_id);
+    await expect.poll(() => outboxLength(own), SOON).toBe(0);
+    expect(await giveUpAll(own, endpoint)).toBe(72);
+    await relay.close();
+    await Promise.all([runProcessors(own), runProcessors(own)]);
+    const { replay_id } = await beginReplay(own, endpoint, 'failed');
+    const replay = () => loadReplay(own, org_id, replay_id);
     await expect.poll(async () => (await replay())?.status, SOON).toBe('completed');
-    const succeeded = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'succeeded'));
-    await expect.poll(() => db.redis.zcard(succeeded), SOON).toBe(72);
+    const succeeded = orgKeysOf(own.prefix, org_id).index(deliveriesIndex(endpoint_id, 'succeeded'));
+    await expect.poll(() => own.redis.zcard(succeeded), SOON).toBe(72);
     for (const { task_id } of tasks) {
       const mine = receiver.received.filter((one) => JSON.parse(one.body).data.task_id === task_id);
       expect(mine.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 9, 10, 11, 12]);
