@@ -1,11 +1,11 @@
 // The demo: runs BioLayer in this process, on its own Redis unless it is given another one, and uses it as a client would. One task is completed by a
 // worker; a second one breaches its SLA. The demo fails unless every event of both arrives as a webhook whose signature
 // the public `standardwebhooks` package verifies. All its files are in one folder, which it deletes at the end.
+// It runs in the project's folder.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BioLayer, type CreateTaskBody, type WebhookEvent } from '@biolayer/sdk';
 import { pino } from 'pino';
@@ -90,9 +90,9 @@ class Inbox {
 
 async function main(wrongSecret: boolean, redisUrl: string | undefined): Promise<void> {
   const startedAt = Date.now();
-  const home = fileURLToPath(new URL('../.data/', import.meta.url));
+  const home = resolve('.data');
   await mkdir(home, { recursive: true, mode: 0o700 });
-  const dir = await mkdtemp(`${home}demo-`);
+  const dir = await mkdtemp(join(home, 'demo-'));
   cleanups.push(() => rm(dir, { recursive: true, force: true }));
   const { url, org } = await startAll(dir, redisUrl);
   const api = new BioLayer({ apiKey: org.api_key, baseUrl: url });
@@ -121,9 +121,7 @@ async function main(wrongSecret: boolean, redisUrl: string | undefined): Promise
   say(`Receiver  ${receiver.url}`);
 
   say('\n1. A task is created, offered to a worker, completed and delivered.\n');
-  const example = JSON.parse(
-    await readFile(new URL('../examples/task.json', import.meta.url), 'utf8'),
-  ) as ExampleTask;
+  const example = JSON.parse(await readFile('examples/task.json', 'utf8')) as ExampleTask;
   const events = await runToCompletion(api, url, org, inbox, taskBody(example, org, receiver, bearer));
 
   say('\n2. A task that no worker accepts within its target latency; it is cancelled.\n');

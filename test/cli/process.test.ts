@@ -56,7 +56,7 @@ describe('biolayer', () => {
     async () => {
       const clone = await mkdtemp(join(tmpdir(), 'biolayer-clone-'));
       try {
-        const copied = 'package.json package-lock.json tsconfig.json bin script src bench packages';
+        const copied = 'package.json package-lock.json tsconfig.json bin script src bench examples packages';
         await shell(`cp -a ${copied} ${clone}`);
         const list = `cd ${clone} && npx --no biolayer pools list --json`;
         const bare = await shell(list);

@@ -21,7 +21,7 @@ type OnTestFinished = TestContext['onTestFinished'];
 
 function start(onTestFinished: OnTestFinished, ...args: string[]): Run {
   // script/demo would also install packages.
-  const child = spawn(process.execPath, ['--import', 'tsx', 'script/demo.ts', ...args], {
+  const child = spawn(process.execPath, ['dist/script/demo.js', ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
