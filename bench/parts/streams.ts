@@ -1,10 +1,11 @@
 // Memory of a web process for open event streams, and the latency of their events. Half of the streams follow the events
 // of an org, half the offers of a worker.
 
-import { Agent, type IncomingMessage, request } from 'node:http';
+import type { Socket } from 'node:net';
 import { residentBytes } from '../processes.ts';
 import { type Measured, quantile, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from '../stage.ts';
+import { type Heard, openStream } from '../stream-reader.ts';
 
 const STREAMS = 5000;
 /** Most open streams of one credential in a web process. */
@@ -12,12 +13,6 @@ const STREAMS_OF_A_KEY = 100;
 const WORKERS = 50;
 /** Tasks of a round. */
 const TASKS = 8;
-
-interface Heard {
-  event: string;
-  /** Time from the event's own timestamp to its arrival, ms. */
-  late: number;
-}
 
 /** Measures memory and latency of this share of 5000 streams on one web process. */
 export async function measureStreams(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
@@ -31,16 +26,14 @@ export async function measureStreams(stage: BenchEnvironment, { scale, rounds }:
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
   const before = await residentBytes(web.pid);
   const heard: Heard[] = [];
-  const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
-  const open: IncomingMessage[] = [];
+  const open: Socket[] = [];
   for (let index = 0; index < count; index += 100)
     open.push(
       ...(await Promise.all(
         Array.from({ length: Math.min(100, count - index) }, (_, one) =>
           (index + one) % 2 === 0
-            ? listen(agent, `${url}/v1/events/stream`, keys[((index + one) / 2) % keys.length] ?? '', heard)
-            : listen(
-                agent,
+            ? openStream(`${url}/v1/events/stream`, keys[((index + one) / 2) % keys.length] ?? '', heard)
+            : openStream(
                 `${url}/v1/worker/stream`,
                 org.workers[((index + one - 1) / 2) % WORKERS] ?? '',
                 heard,
@@ -84,30 +77,4 @@ async function followKeys(api: Client, orgKey: string, count: number): Promise<s
     keys.push((await api.call<{ key: string }>('POST', '/v1/api-keys', orgKey, body)).key);
   }
   return keys;
-}
-
-/** Opens a stream; resolves when its first bytes arrive. */
-function listen(agent: Agent, url: string, credential: string, heard: Heard[]): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { agent, headers: { authorization: `Bearer ${credential}` } }, (answer) => {
-      if (answer.statusCode !== 200) reject(new Error(`${url}: ${answer.statusCode}`));
-      let rest = '';
-      answer.setEncoding('utf8');
-      answer.on('error', () => undefined);
-      answer.on('data', (chunk: string) => {
-        const now = Date.now();
-        resolve(answer);
-        const blocks = (rest + chunk).split('\n\n');
-        rest = blocks.pop() ?? '';
-        for (const block of blocks) {
-          const event = /^event: (.*)$/m.exec(block)?.[1] ?? '';
-          const at = /"(?:at|offered_at)":"([^"]+)"/.exec(block)?.[1];
-          if (at !== undefined && (event === 'offer' || event.startsWith('task.')))
-            heard.push({ event, late: now - Date.parse(at) });
-        }
-      });
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
 }
