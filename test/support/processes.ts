@@ -19,11 +19,15 @@ export interface RunningProcess {
   hasOrphans(): boolean;
 }
 
-/** Starts a command in the project's folder; its group is killed at the end of the test. */
+/**
+ * Starts a command in the project's folder; its group is killed at the end of the test.
+ * @param atEnd of the file, where it is started for all its tests
+ */
 export function startProcess(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  atEnd: (end: () => void) => void = onTestFinished,
 ): RunningProcess {
   const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
   const { pid } = child;
@@ -35,7 +39,7 @@ export function startProcess(
       return false; // The whole group has ended.
     }
   };
-  onTestFinished(() => void signalGroup('SIGKILL'));
+  atEnd(() => void signalGroup('SIGKILL'));
   let [stdout, stderr] = ['', ''];
   child.stderr.setEncoding('utf8').on('data', (text) => {
     stderr += text;
