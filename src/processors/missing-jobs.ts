@@ -11,7 +11,7 @@ export class MissingJobs {
   readonly #db: Db;
   readonly #queues: Queues;
   /** Replacements that are being added, by their ids. */
-  readonly #adding = new Map<string, Promise<void>>();
+  readonly #adding = new Map<string, Promise<boolean>>();
   /** Jobs added since the start. */
   added = 0;
 
@@ -20,18 +20,22 @@ export class MissingJobs {
     this.#queues = queues;
   }
 
-  /** Adds `replacement` unless it, or one of the jobs that it stands in for, is still to run. */
-  add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
+  /**
+   * Adds `replacement` unless it, or one of the jobs that it stands in for, is still to run.
+   * @returns whether it was added
+   */
+  add(originals: readonly NewJob[], replacement: NewJob): Promise<boolean> {
     const { jobId } = replacement.opts;
     const adding = this.#adding.get(jobId) ?? this.#add(originals, replacement);
     this.#adding.set(jobId, adding);
     return adding.finally(() => this.#adding.delete(jobId));
   }
 
-  async #add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
-    for (const job of [...originals, replacement]) if (await this.#isScheduledSoon(job)) return;
+  async #add(originals: readonly NewJob[], replacement: NewJob): Promise<boolean> {
+    for (const job of [...originals, replacement]) if (await this.#isScheduledSoon(job)) return false;
     await this.#queues.add([replacement]);
     this.added += 1;
+    return true;
   }
 
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */

@@ -10,7 +10,6 @@ import {
   checkJob,
   deliveryJob,
   matchingJob,
-  momentJob,
   noticeJob,
   orderedJob,
   orphanedReservationJob,
@@ -19,7 +18,6 @@ import {
   retryJob,
 } from '../queues/new-jobs.ts';
 import type { QueueShard, Queues } from '../queues/queues.ts';
-import { momentOf } from '../state/tasks/due-moment.ts';
 import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';
 import { isSuspended } from '../store/identity/suspension.ts';
@@ -35,6 +33,7 @@ import { backloggedReceivers, releaseBacklog } from '../store/webhooks/backlog.t
 import { readPendingMember } from '../store/webhooks/delivery-target.ts';
 import { releaseOrdered } from '../store/webhooks/order-released.ts';
 import { openTurns } from '../store/workers/match-requests.ts';
+import { LostMoments } from './lost-moments.ts';
 import { sweepMatchingQueues } from './matching-sweep.ts';
 import { MissingJobs } from './missing-jobs.ts';
 import { forEachOverdue, removeMember } from './overdue-members.ts';
@@ -80,6 +79,7 @@ export class Sweeper {
   /** Sweeps since the start. */
   #rounds = 0;
   readonly #missing: MissingJobs;
+  readonly #lostMoments: LostMoments;
   /** Members that failed on their own since the start. */
   failed = 0;
 
@@ -89,6 +89,7 @@ export class Sweeper {
     this.#queues = queues;
     this.#log = log;
     this.#missing = new MissingJobs(db, queues);
+    this.#lostMoments = new LostMoments({ db, queues, missing: this.#missing });
     this.#task = new PeriodicTask({
       db,
       log,
@@ -235,10 +236,7 @@ export class Sweeper {
       if (check.kind === 'verify')
         await this.#missing.add([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
     if (overdue.every(({ kind }) => kind === 'verify')) return;
-    await this.#missing.add(
-      [momentJob({ partition, at: momentOf(score, 0) }, now)],
-      momentJob({ partition, at: Math.floor(now) }, now, idSuffix),
-    );
+    await this.#lostMoments.repair(partition, score, now, idSuffix);
   }
 
   async #deliverOverdue(member: string, score: number, now: number, idSuffix: string): Promise<void> {

@@ -84,6 +84,12 @@ export class Queues {
     }
   }
 
+  /** Adds jobs that may have been lost since they were added. One that exists is not changed. */
+  async addAgain(jobs: readonly NewJob[]): Promise<void> {
+    this.#moments.forget(jobs);
+    await this.add(jobs);
+  }
+
   /** Removes delayed jobs of an org from its `sla` queue. A job that is running or does not exist is skipped. */
   async drop(orgId: string, jobIds: readonly string[]): Promise<void> {
     const { sla } = this.shardOf(orgId).all;

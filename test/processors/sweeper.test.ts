@@ -29,12 +29,14 @@ import {
 } from '../support/db.ts';
 import {
   deleteAllJobs,
+  momentJobId,
   openQueues,
   openSweeper,
   outboxLength,
   runProcessors,
   runRelay,
   withClockAhead,
+  withClockAt,
 } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { type InputChange, rfc3339 } from '../support/tasks.ts';
@@ -131,6 +133,29 @@ describe('a sweep', () => {
     const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await kinds(queues)).toEqual(['moment']);
+  });
+
+  it('adds the jobs of the next minute again where one was lost', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const from = db.clock.now();
+    const due = (seconds: number) => addTask(db, org, { sla: { deadline: rfc3339(from + seconds * 1000) } });
+    for (const seconds of [10, 30, 50, 100]) await due(seconds);
+    // Their jobs were added by this process, and lost.
+    const relay = await runRelay(db, queues);
+    await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
+    await relay.close();
+    await deleteAllJobs(db);
+    const sweeper = openSweeper(withClockAt(db, from + 20_000), queues);
+    expect(await sweeper.sweep()).toBe(1);
+    const ids = async () => {
+      const jobs = await queues.shards[0].all.sla.getJobs(['waiting', 'delayed']);
+      return jobs.map((job) => job.id ?? '').sort();
+    };
+    const near = [30, 50].map((seconds) => momentJobId(org, from + seconds * 1000));
+    expect(await ids()).toEqual([...near, expect.stringMatching(/^moment-\w+-r\d+$/)]);
+    expect(await sweeper.sweep()).toBe(0);
   });
 
   it('adds no job for a check that has one or is not due', async () => {
