@@ -1,5 +1,6 @@
 // `biolayer doctor` against a running API.
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { OPERATOR_TOKEN, startApi, type TestApi } from '../support/api.ts';
 import { runCommand } from '../support/cli.ts';
 
@@ -23,6 +24,21 @@ it('says what is at fault and what to do, and exits 4', async () => {
   const { healthy, checks } = JSON.parse((await doctor('--json')).stdout);
   expect(healthy).toBe(false);
   expect(checks).toContainEqual(expect.objectContaining({ name: 'processes', status: 'fault' }));
+});
+
+it('warns of receivers that do not keep up, and of a second key that has sealed secrets', async () => {
+  const { backlogged } = orgKeysOf(api.prefix, 'an-org');
+  await api.redis.sadd(backlogged, 'an-org hooks.example');
+  const keys = `${api.prefix}:sealing-keys`;
+  await api.redis.hset(keys, { one: 'probe', other: 'probe' });
+  const { stdout } = await doctor();
+  expect(stdout).toMatch(
+    /^warning +receivers +0 deliveries wait for 1 slow or dead receivers, such as hooks\.example of org an-org$/m,
+  );
+  expect(stdout).toMatch(/^warning +secrets +secrets are sealed with [23] keys$/m);
+  await api.redis.srem(backlogged, 'an-org hooks.example');
+  await api.redis.hdel(keys, 'one', 'other');
+  expect((await doctor()).stdout).toMatch(/^ok +receivers +\S/m);
 });
 
 it('exits 0 where nothing is at fault', async () => {

@@ -47,6 +47,10 @@ export interface Facts {
   failedJobs: Readonly<Record<string, number>>;
   /** Entries and records that could not be processed. */
   deadEntries: number;
+  /** Keys that have sealed secrets; more than one while `SECRETS_KEY` is changed. */
+  sealingKeys: number;
+  /** Receivers of webhooks that do not keep up, one of them, and the deliveries that wait for all of them. */
+  receivers: { backlogged: number; first: string | null; waiting: number };
 }
 
 /** Share of `maxmemory` from which to act. */
@@ -67,8 +71,10 @@ export function diagnose(facts: Facts): Check[] {
     workers(facts),
     queues(facts),
     versions(facts),
+    secrets(facts),
     partitions(facts),
     outbox(facts),
+    receivers(facts),
     failedJobs(facts),
     deadEntries(facts),
   ];
@@ -233,6 +239,28 @@ function versions({ processes }: Facts): Check {
 /** Not a fault: a process of an earlier release, which knows fewer partitions, shows in the versions. */
 function partitions({ partitions: { ofNewOrgs, used } }: Facts): Check {
   return { name: 'partitions', ...ok(`new orgs are spread over ${ofNewOrgs} partitions, ${used} have orgs`) };
+}
+
+function secrets({ sealingKeys }: Facts): Check {
+  const found =
+    sealingKeys < 2
+      ? ok('every process can open what is sealed')
+      : warning(
+          `secrets are sealed with ${sealingKeys} keys`,
+          'Finish the change of SECRETS_KEY with `biolayer secrets reseal`; until then every process needs both keys.',
+        );
+  return { name: 'secrets', ...found };
+}
+
+function receivers({ receivers: { backlogged, first, waiting } }: Facts): Check {
+  const found =
+    backlogged === 0
+      ? ok('no receiver of webhooks keeps deliveries waiting')
+      : warning(
+          `${waiting} deliveries wait for ${backlogged} slow or dead receivers, such as ${first}`,
+          'Tell their orgs; if all are slow, see whether the worker processes may reach the network.',
+        );
+  return { name: 'receivers', ...found };
 }
 
 function outbox({ outbox }: Facts): Check {

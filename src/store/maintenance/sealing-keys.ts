@@ -29,6 +29,11 @@ export async function missingSealingKeys(db: Db, sealer: Sealer): Promise<string
   return [...new Set(samples.map(({ sealed }) => sealed.split('.')[1] ?? ''))];
 }
 
+/** How many keys have sealed secrets that were not resealed since. */
+export function countSealingKeys({ redis, prefix }: Pick<Db, 'redis' | 'prefix'>): Promise<number> {
+  return redis.hlen(sealingKeysKey(prefix));
+}
+
 /** Stores a probe of the key that seals, unless there is one. */
 export async function registerSealingKey(
   { redis, prefix }: Pick<Db, 'redis' | 'prefix'>,

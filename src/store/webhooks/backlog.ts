@@ -4,7 +4,8 @@
 // once, so the sweeper recreates its job if that is lost.
 
 import type { Db } from '../redis/connection.ts';
-import { orgKeysOf } from '../redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../redis/keys.ts';
+import { partitionsWith, sumOfPartitions } from '../redis/partition-counts.ts';
 import { defineScript } from '../redis/scripts.ts';
 import { type DeliveryTarget, PARKED, pendingMember, readPendingMember } from './delivery-target.ts';
 
@@ -88,4 +89,19 @@ export async function backloggedReceivers(
     const [org_id = '', receiver = ''] = member.split(' ');
     return { org_id, receiver };
   });
+}
+
+/** Receivers with a backlog in all partitions: how many, one of them with its org, and how many deliveries they have. */
+export async function countBacklogged(
+  db: Db,
+): Promise<{ backlogged: number; first: string | null; waiting: number }> {
+  const [backlogged, waiting, partitions] = await Promise.all([
+    sumOfPartitions(db, (keys) => ['SCARD', keys.backlogged]),
+    sumOfPartitions(db, (keys) => ['ZCOUNT', keys.pendingDeliveries, PARKED, '+inf']),
+    partitionsWith(db, (keys) => [['SCARD', keys.backlogged]]),
+  ]);
+  const [partition] = partitions;
+  if (partition === undefined) return { backlogged, first: null, waiting };
+  const [one] = await backloggedReceivers(db, partitionKeys(db.prefix, partition).backlogged);
+  return { backlogged, first: one === undefined ? null : `${one.receiver} of org ${one.org_id}`, waiting };
 }

@@ -33,6 +33,8 @@ function factsWith({ redis, ...change }: Partial<Omit<Facts, 'redis'>> & { redis
     outbox: 0,
     failedJobs: { lifecycle: 0, sla: 0 },
     deadEntries: 0,
+    sealingKeys: 1,
+    receivers: { backlogged: 0, first: null, waiting: 0 },
     ...change,
   };
 }
@@ -75,6 +77,8 @@ describe('a diagnosis', () => {
     ['outbox', 'warning', { outbox: 10_000 }],
     ['failed_jobs', 'warning', { failedJobs: { lifecycle: 0, sla: 3 } }],
     ['dead_entries', 'warning', { deadEntries: 1 }],
+    ['secrets', 'warning', { sealingKeys: 2 }],
+    ['receivers', 'warning', { receivers: { backlogged: 1, first: 'x.example of org o', waiting: 7 } }],
   ] as const)('finds that %s has a %s', (name, status, change) => {
     const found = notOk(factsWith(change));
     expect(found).toMatchObject([{ name, status }]);

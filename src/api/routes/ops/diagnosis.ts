@@ -4,11 +4,13 @@ import Type from 'typebox';
 import { CHECK_STATUSES, diagnose } from '../../../state/operation/diagnosis.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import { countSetAside } from '../../../store/maintenance/dead-entries.ts';
+import { countSealingKeys } from '../../../store/maintenance/sealing-keys.ts';
 import { partitionsKnown, processesAlive } from '../../../store/metrics/heartbeat.ts';
 import { hasCompactHashes } from '../../../store/redis/hash-encoding.ts';
 import { readInfo } from '../../../store/redis/info.ts';
 import { sumOfPartitions } from '../../../store/redis/partition-counts.ts';
 import { addressOf, serversOf } from '../../../store/redis/servers.ts';
+import { countBacklogged } from '../../../store/webhooks/backlog.ts';
 import { closed, time, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
@@ -45,7 +47,7 @@ export const diagnosisRoutes = [
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
-      const [servers, processes, failed, { dead }, outbox, ofNewOrgs, used, compact] = await Promise.all([
+      const [servers, processes, failed, { dead }, outbox, ofNewOrgs, used, compact, sealingKeys, receivers] = await Promise.all([
         Promise.all(
           serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
         ),
@@ -56,6 +58,8 @@ export const diagnosisRoutes = [
         partitionsKnown(db),
         sumOfPartitions(db, (keys) => ['EXISTS', keys.orgs]),
         hasCompactHashes(db),
+        countSealingKeys(db),
+        countBacklogged(db),
       ]);
       const checks = diagnose({
         servers,
@@ -69,6 +73,8 @@ export const diagnosisRoutes = [
         outbox,
         failedJobs: failed,
         deadEntries: dead,
+        sealingKeys,
+        receivers,
       });
       const healthy = checks.every(({ status }) => status !== 'fault');
       return { status: 200, body: { checked_at: timestamp(db.clock.now()), healthy, checks } };
