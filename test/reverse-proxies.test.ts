@@ -15,9 +15,10 @@ import { type RunningProcess, startProcess } from './support/processes.ts';
 import {
   HOST,
   missing,
+  outcome,
   PROXIES,
-  type Received,
   type ReverseProxy,
+  refused,
   sendPlain,
   startReverseProxy,
 } from './support/reverse-proxies.ts';
@@ -77,33 +78,12 @@ async function createOrg(): Promise<{ key: string; api: BioLayer }> {
   return { key, api: new BioLayer({ apiKey: key, baseUrl: direct() }) };
 }
 
-/** The status and, of an error, its code. */
-function outcome({ status, headers, text }: Received): string {
-  if (status < 400) return String(status);
-  const isProblem = headers['content-type']?.startsWith('application/problem+json') ?? false;
-  return `${status} ${isProblem ? JSON.parse(text).code : `as ${headers['content-type']}`}`;
-}
-
 const post = (proxy: ReverseProxy, credential: string, body: unknown, path = '/v1/tasks') =>
   proxy.send(path, {
     method: 'POST',
     credential,
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
-
-/**
- * Sends a request that is refused while its body is sent. Caddy closes the connection half a second after its answer, so that a
- * client on a busy machine may find a broken connection instead, and asks again.
- */
-async function refused(send: () => Promise<Received>): Promise<string> {
-  for (let attempt = 1; ; attempt += 1)
-    try {
-      return outcome(await send());
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if ((code !== 'ECONNRESET' && code !== 'EPIPE') || attempt === 5) throw error;
-    }
-}
 
 /** A body of exactly so many bytes: JSON with spaces at its end. */
 const padded = (body: unknown, bytes: number) => JSON.stringify(body).padEnd(bytes, ' ');

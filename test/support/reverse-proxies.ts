@@ -145,6 +145,27 @@ async function received(request: ClientRequest): Promise<Received> {
   return { status: response.statusCode ?? 0, headers: response.headers, text };
 }
 
+/** The status and, of an error, its code. */
+export function outcome({ status, headers, text }: Received): string {
+  if (status < 400) return String(status);
+  const isProblem = headers['content-type']?.startsWith('application/problem+json') ?? false;
+  return `${status} ${isProblem ? JSON.parse(text).code : `as ${headers['content-type']}`}`;
+}
+
+/**
+ * Sends a request that is refused while its body is sent. Caddy closes the connection half a second after its answer, so that a
+ * client on a busy machine may find a broken connection instead, and asks again.
+ */
+export async function refused(send: () => Promise<Received>): Promise<string> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return outcome(await send());
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== 'ECONNRESET' && code !== 'EPIPE') || attempt === 5) throw error;
+    }
+}
+
 interface Place {
   dir: string;
   port: number;
