@@ -47,20 +47,21 @@ export const diagnosisRoutes = [
       'Checks Redis, its memory and clock, the processes that are alive and the work that waits, and says what to do.',
     responses: { 200: { description: 'What was found', schema: Diagnosis } },
     async handler({ deps: { db, memory, replicas, failedJobs, coverage } }) {
-      const [servers, processes, failed, { dead }, outbox, ofNewOrgs, used, compact, sealingKeys, receivers] = await Promise.all([
-        Promise.all(
-          serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
-        ),
-        processesAlive(db),
-        failedJobs(),
-        countSetAside(db),
-        sumOfPartitions(db, (keys) => ['XLEN', keys.outbox]),
-        partitionsKnown(db),
-        sumOfPartitions(db, (keys) => ['EXISTS', keys.orgs]),
-        hasCompactHashes(db),
-        countSealingKeys(db),
-        countBacklogged(db),
-      ]);
+      const [servers, processes, failed, { dead }, outbox, ofNewOrgs, used, compact, sealingKeys, receivers] =
+        await Promise.all([
+          Promise.all(
+            serversOf(db.redis).map(async (one) => ({ name: addressOf(one), info: await readInfo(one) })),
+          ),
+          processesAlive(db),
+          failedJobs(),
+          countSetAside(db),
+          sumOfPartitions(db, (keys) => ['XLEN', keys.outbox]),
+          partitionsKnown(db),
+          sumOfPartitions(db, (keys) => ['EXISTS', keys.orgs]),
+          hasCompactHashes(db),
+          countSealingKeys(db),
+          countBacklogged(db),
+        ]);
       const checks = diagnose({
         servers,
         isMemoryHigh: memory.isHigh,
