@@ -30,7 +30,7 @@ export function missing(name: ProxyName): string | null {
   return programOf(name) === undefined ? `${name} is not installed (Debian: apt-get install ${name})` : null;
 }
 
-export interface SentRequest {
+interface SentRequest {
   method?: string;
   credential?: string;
   headers?: Record<string, string>;
