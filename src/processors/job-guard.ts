@@ -5,6 +5,7 @@ import { type Job, UnrecoverableError } from 'bullmq';
 import type { Jobs, NewJob, QueueName } from '../queues/catalogue.ts';
 import { readJob } from '../queues/read-job.ts';
 import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
+import { isObject } from '../state/text/forms.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { UnreadableRecord } from '../store/redis/unreadable.ts';
 
@@ -12,7 +13,10 @@ import { UnreadableRecord } from '../store/redis/unreadable.ts';
 const LEFT_ALONE = 5_000;
 
 /** What running a job needs of it. `known`: see `NewJob`. */
-export type RunnableJob = Pick<Job, 'name' | 'data' | 'queueName' | 'moveToDelayed' | 'updateData'> &
+export type RunnableJob = Pick<
+  Job,
+  'name' | 'data' | 'queueName' | 'attemptsMade' | 'moveToDelayed' | 'updateData'
+> &
   Pick<NewJob, 'known'>;
 
 /** Runs a job that was read. @param job to put it off. @param token BullMQ's, of the lock. */
@@ -36,6 +40,7 @@ export function guardJobs<Q extends QueueName>(
   onBroken: (read: Jobs[Q]) => Promise<unknown> = async () => undefined,
 ): RunUnread {
   return async (job, token) => {
+    if (hasFailed(job.data) && job.attemptsMade === 0) throw new UnrecoverableError(job.data.failure);
     const read = readJob(queue, job);
     if (read.kind === 'newer') return leave(job, token);
     if (read.kind === 'broken') {
@@ -52,6 +57,21 @@ export function guardJobs<Q extends QueueName>(
       throw new UnrecoverableError(error.message);
     }
   };
+}
+
+interface Failed {
+  /** Why the job failed for good, when it ran without its queue. */
+  failure: string;
+}
+
+/** The same job, which fails with this reason when its queue runs it first, so that it is among the failed jobs there. */
+export function failing(job: NewJob, failure: string): NewJob {
+  const data: object = { ...job.data, failure };
+  return { ...job, data } as NewJob;
+}
+
+function hasFailed(data: unknown): data is Failed {
+  return isObject(data) && typeof data.failure === 'string';
 }
 
 function leave(job: RunnableJob, token: string | undefined): Promise<never> {

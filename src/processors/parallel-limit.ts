@@ -1,5 +1,5 @@
-// Limits the jobs of a queue that a process runs at the same time, over all shards. A worker fetches a job only while fewer
-// run, because a job that was fetched and waits cannot be taken by another process.
+// Limits the jobs of a queue that a process runs at the same time, over all shards, and with those that do without the queue. A
+// worker fetches a job only while fewer run, because a job that was fetched and waits cannot be taken by another process.
 
 export class ParallelLimit {
   /** Most jobs at the same time. */
@@ -24,6 +24,11 @@ export class ParallelLimit {
   /** The same processor of jobs, whose jobs count. */
   counted<A extends unknown[]>(run: (...args: A) => Promise<void>): (...args: A) => Promise<void> {
     return (...args) => this.#busyWhile(() => run(...args));
+  }
+
+  /** Runs at once, when fewer jobs run than may and no fetch waits for that. @returns null when it may not run now */
+  runIfFree<R>(run: () => Promise<R>): Promise<R> | null {
+    return this.#busy < this.most && this.#waiting.length === 0 ? this.#busyWhile(run) : null;
   }
 
   async #busyWhile<R>(run: () => Promise<R>): Promise<R> {

@@ -34,6 +34,7 @@ import { ChannelSender } from './notifications/channel-sender.ts';
 import { Mailer, type MailOptions } from './notifications/mail.ts';
 import { NotificationProcessor } from './notifications/notify.ts';
 import { OutboxWatch } from './outbox-watch.ts';
+import { ParallelLimit } from './parallel-limit.ts';
 import { startQueueWorkers } from './queue-workers.ts';
 import { CLAIM_AFTER_IDLE_MS, Relay } from './relay.ts';
 import { Retention } from './retention.ts';
@@ -130,6 +131,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const webhooks = new WebhookProcessor({
     db,
     queues,
+    jobs: { add: (jobs) => local.add(jobs) },
     sealer: options.sealer,
     sender,
     log,
@@ -195,11 +197,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     ),
   };
   const runners = metrics.measured(tracedJobs(plain));
+  const limits = new Map([...atOnce].map(([name, most]) => [name, new ParallelLimit(most)]));
   const workers = startQueueWorkers({
     connectionOf,
     prefix,
     shards: workerShards,
-    atOnce,
+    limits,
     runners,
     gate,
     jobLock: options.jobLock,
@@ -209,7 +212,6 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
   // Matching runs where the outbox is relayed, and the other processes relay nothing.
   const partitions = atOnce.has('lifecycle') ? partitionsOf(workerShards, queueShards) : [];
-  const limits = { lifecycle: atOnce.get('lifecycle') ?? 0, webhooks: atOnce.get('webhooks') ?? 0 };
   const local = new LocalJobs({ queues, runners, limits, log });
   const subscriber = outages.watch(connectSubscriber(options.redis, 'patient', outages.onError, redis));
   const { abandonedAfter = CLAIM_AFTER_IDLE_MS } = options;

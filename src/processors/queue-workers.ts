@@ -8,7 +8,7 @@ import { queuePrefix, type ShardConnections } from '../queues/shards.ts';
 import type { Log } from '../store/redis/log.ts';
 import { type RunUnread, TolerantWorker } from './job-guard.ts';
 import { idsOf } from './job-tracing.ts';
-import { ParallelLimit } from './parallel-limit.ts';
+import type { ParallelLimit } from './parallel-limit.ts';
 import type { WriteGate } from './write-gate.ts';
 
 /** Default of `jobLock` for each queue, ms. */
@@ -30,8 +30,8 @@ export interface QueueWorkerOptions {
   prefix: string;
   /** The shards that the process takes. */
   shards: readonly number[];
-  /** The queues that the process takes, with the number of jobs that run at the same time in all their shards. */
-  atOnce: ReadonlyMap<QueueName, number>;
+  /** The queues that the process takes, with the limit of the jobs that run at the same time in all their shards. */
+  limits: ReadonlyMap<QueueName, ParallelLimit>;
   runners: Record<QueueName, RunUnread>;
   gate: WriteGate;
   /** A job whose process no longer renews its lock is taken over after this, ms. */
@@ -50,10 +50,9 @@ export interface QueueWorkers {
 
 /** Starts the workers. */
 export function startQueueWorkers(options: QueueWorkerOptions): QueueWorkers {
-  const workers = [...options.atOnce].flatMap(([name, atOnce]) => {
-    const limit = new ParallelLimit(atOnce);
-    return options.shards.map((shard) => startWorker(options, name, shard, limit));
-  });
+  const workers = [...options.limits].flatMap(([name, limit]) =>
+    options.shards.map((shard) => startWorker(options, name, shard, limit)),
+  );
   return {
     ready: () => Promise.all(workers.map((worker) => worker.waitUntilReady())),
     close: () => Promise.all(workers.map((worker) => worker.close())),

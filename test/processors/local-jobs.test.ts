@@ -2,12 +2,24 @@
 import { UnrecoverableError } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LocalJobs } from '../../src/processors/local-jobs.ts';
+import { ParallelLimit } from '../../src/processors/parallel-limit.ts';
 import type { NewJob } from '../../src/queues/catalogue.ts';
 import { deliveryJob, matchingJob, retryJob } from '../../src/queues/new-jobs.ts';
 import type { Queues } from '../../src/queues/queues.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
-import { accept, addOrg, addTask, addWorker, applyCommands, openTestDb, taskOf } from '../support/db.ts';
-import { ERRORS_ONLY, openQueues, runProcessors } from '../support/processors.ts';
+import { startCallbackReceiver } from '../support/callback-receiver.ts';
+import {
+  accept,
+  addOrg,
+  addTask,
+  addWorker,
+  applyCommands,
+  freshOrg,
+  openTestDb,
+  taskOf,
+} from '../support/db.ts';
+import { addEndpoint, enqueueMessages } from '../support/endpoints.ts';
+import { ERRORS_ONLY, openQueues, outboxLength, runProcessors, runRelay } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 
 const shared = await openTestDb();
@@ -24,8 +36,11 @@ function oneAtATime(queues: Queues) {
         end: (error) => (error ? reject(error) : resolve()),
       });
     });
+  const limits = new Map([
+    ['lifecycle', new ParallelLimit(1)],
+    ['webhooks', new ParallelLimit(1)],
+  ] as const);
   const runners = { lifecycle: run, sla: run, webhooks: run, retries: run, bulk: run, notifications: run };
-  const limits = { lifecycle: 1, webhooks: 1 };
   const local = new LocalJobs({ queues, runners, limits, log: ERRORS_ONLY });
   onTestFinished(async () => {
     for (const one of running) one.end();
@@ -89,15 +104,6 @@ describe('a job that is added', () => {
     await expect.poll(() => turnsIn(queues), SOON).toEqual(['1']);
   });
 
-  it('is not repeated when it cannot succeed', async () => {
-    const queues = openQueues(ownStore());
-    const { local, running } = oneAtATime(queues);
-    await local.add([matchingJob('org', '1')]);
-    running[0]?.end(new UnrecoverableError('it never succeeds'));
-    await local.close();
-    expect(await turnsIn(queues)).toEqual([]);
-  });
-
   it('is a first attempt of a delivery: it runs without its queue; a retry does not', async () => {
     const queues = openQueues(ownStore());
     const { local, running } = oneAtATime(queues);
@@ -108,5 +114,53 @@ describe('a job that is added', () => {
     expect(running.map((one) => one.job)).toEqual(['task']);
     const { webhooks, retries } = queues.shards[0].all;
     expect([await webhooks.getWaitingCount(), await retries.getWaitingCount()]).toEqual([0, 1]);
+  });
+
+  it('is among the failed jobs of its queue, with the reason, when it failed for good', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const { local, running } = oneAtATime(queues);
+    const about = { org_id: freshOrg(db), task_id: 'task', sequence: 1 };
+    const job = deliveryJob(about);
+    await local.add([job]);
+    running[0]?.end(new UnrecoverableError('given up'));
+    const { webhooks } = queues.shards[0].all;
+    await expect.poll(() => webhooks.getJobState(job.opts.jobId), SOON).toBe('waiting');
+    await runProcessors(db);
+    await expect.poll(() => webhooks.getJobState(job.opts.jobId), SOON).toBe('failed');
+    expect((await webhooks.getJob(job.opts.jobId))?.failedReason).toBe('given up');
+    // Retried by the sweeper or an operator, it is run: there is nothing to send any more.
+    await (await webhooks.getJob(job.opts.jobId))?.retry();
+    await expect.poll(() => webhooks.getJobState(job.opts.jobId), SOON).toBe('completed');
+  });
+});
+
+describe('a first attempt of a delivery', () => {
+  it('runs without its queue, also when an earlier event was waited for', async () => {
+    const db = ownStore();
+    const { queues } = await runProcessors(db);
+    const receiver = await startCallbackReceiver();
+    const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, { ordering: 'per_task' });
+    const task = await addTask(db, endpoint.org_id);
+    await applyCommands(db, task, { name: 'cancel', reason: null });
+    await expect.poll(() => receiver.received.map((one) => one.sequence), SOON).toEqual([1, 2, 3]);
+    expect(
+      await queues.shards[0].all.webhooks.getJobCountByTypes('completed', 'failed', 'waiting', 'active'),
+    ).toBe(0);
+  });
+
+  it('is made again by another process when its process is lost between the entry and the attempt', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const receiver = await startCallbackReceiver();
+    const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
+    // The entry is relayed and removed, and nothing runs what was started.
+    const relay = await runRelay(db, queues);
+    const [id = ''] = await enqueueMessages(db, endpoint, 1);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    await relay.close();
+    await queues.shards[0].all.webhooks.obliterate({ force: true });
+    await runProcessors(db, { sweepEvery: 200 });
+    await expect.poll(() => receiver.received.map((one) => one.id), SOON).toEqual([id]);
   });
 });

@@ -5,11 +5,11 @@
 // ones. If all processes die, the sweeper releases the first delivery of each backlog.
 
 import { backlogJob } from '../../queues/new-jobs.ts';
-import type { Queues } from '../../queues/queues.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { parkDelivery, releaseBacklog } from '../../store/webhooks/backlog.ts';
 import type { DeliveryTarget } from '../../store/webhooks/delivery-target.ts';
+import type { AddJobs } from '../local-jobs.ts';
 import type { ConcurrencyLimiter } from './receiver-limits.ts';
 
 interface ReceiverBacklog {
@@ -25,15 +25,15 @@ const ASSUME_TAKEN_AFTER_MS = 2000;
 
 export class BacklogRelease {
   readonly #db: Db;
-  readonly #queues: Queues;
+  readonly #jobs: AddJobs;
   readonly #limiter: ConcurrencyLimiter;
   readonly #log: Log;
   readonly #backlogs = new Map<string, ReceiverBacklog>();
   #isClosed = false;
 
-  constructor(options: { db: Db; queues: Queues; limiter: ConcurrencyLimiter; log: Log }) {
+  constructor(options: { db: Db; jobs: AddJobs; limiter: ConcurrencyLimiter; log: Log }) {
     this.#db = options.db;
-    this.#queues = options.queues;
+    this.#jobs = options.jobs;
     this.#limiter = options.limiter;
     this.#log = options.log;
   }
@@ -72,7 +72,7 @@ export class BacklogRelease {
       if (remaining === 0) this.#forget(receiver, backlog);
       else this.#scheduleCheck(receiver, backlog);
       const now = this.#db.clock.now();
-      if (released.length > 0) await this.#queues.add(released.map((target) => backlogJob(target, now)));
+      if (released.length > 0) await this.#jobs.add(released.map((target) => backlogJob(target, now)));
     } catch (error) {
       // Deliveries that were released are due, so the sweeper recreates their jobs.
       this.#log.warn({ err: error }, 'releasing the backlog of a receiver failed, trying again later');

@@ -9,8 +9,11 @@
 //    without spending an attempt. It becomes a job again when a slot is free.
 // 4. The body is made from the event and the parts of the task that never change, so every attempt has the same bytes.
 // 5. The attempt and what follows (success, the time of the next attempt, or exhaustion) are recorded in one script.
-// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the
-// failed list.
+// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently, and remains in the
+//    failed list of its queue.
+//
+// A first attempt runs without a queue, in the process that relays its event, while that process runs few enough
+// (`../local-jobs.ts`); then 47 of the Redis commands of a delivery are not needed.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { DeliveryJob } from '../../queues/catalogue.ts';
@@ -34,6 +37,7 @@ import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-recor
 import { type DeliveryTarget, isParked } from '../../store/webhooks/delivery-target.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import { traceparent } from '../../tracing/tracing.ts';
+import type { AddJobs } from '../local-jobs.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
 import { ConcurrencyLimiter } from './receiver-limits.ts';
@@ -45,6 +49,8 @@ import { signatureHeaders } from './signature.ts';
 export interface WebhookDeps {
   db: Db;
   queues: Queues;
+  /** Takes the jobs that can run at once. */
+  jobs: AddJobs;
   sealer: Sealer;
   sender: WebhookSender;
   log: Log;
@@ -272,7 +278,7 @@ export class WebhookProcessor {
     answeredGone: boolean,
     isUnsent = false,
   ) {
-    const { db, queues, disableAfter: failingLimit } = this.#deps;
+    const { db, jobs, disableAfter: failingLimit } = this.#deps;
     const { score, subject, message } = leased;
     const eventAt = subject === null ? (message?.at ?? null) : Date.parse(subject.event.at);
     const stopsCallback = answeredGone && target.endpoint_id === undefined;
@@ -283,7 +289,7 @@ export class WebhookProcessor {
     const outcome = { score, delivery, nextAt, stopsCallback, eventAt, failingLimit, inOrder, isUnsent };
     const recorded = await recordDelivery(db, target, outcome);
     if (recorded !== null && recorded.releasedSequence !== null)
-      await queues.add([orderedJob({ ...target, sequence: recorded.releasedSequence }, db.clock.now())]);
+      await jobs.add([orderedJob({ ...target, sequence: recorded.releasedSequence }, db.clock.now())]);
     return recorded;
   }
 

@@ -182,13 +182,15 @@ describe('a delivery that fails', () => {
     expect(of('/short')).toBeGreaterThanOrEqual(2 * SECOND);
   });
 
-  it('is not retried when max_retries is 0', async () => {
+  it('is not retried when max_retries is 0, and is kept as a failed job', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const task = await tell(tenant, receiver.url, policy(0));
     await settled(task, 'exhausted');
-    expect(await jobState(task)).toBe('unknown');
+    await expect.poll(() => jobState(task), SOON).toBe('failed');
     expect(receiver.received).toHaveLength(1);
+    const job = await queues.shards[0].all.webhooks.getJob(deliveryJob({ ...task, sequence: 2 }).opts.jobId);
+    expect(job?.failedReason).toContain('given up after 1 attempts');
   });
 
   it('is exhausted after its retries and no longer pending', async () => {

@@ -28,7 +28,7 @@ test('a slot of the receiver is released when signing throws', async () => {
     const secrets = [{ sealed, created_at: db.clock.now(), expires_at: null }];
     await changeEndpoint(db, right, { secrets });
     await enqueueMessages(db, right, 1);
-    await expect.poll(() => failed, { timeout: 10_000 }).toContain('job failed');
+    await expect.poll(() => failed, { timeout: 10_000 }).toContain('job failed and is queued');
     await changeEndpoint(db, { ...right, version: 2, secrets }, { secrets: right.secrets });
     // The endpoint is cached for a second: deliveries within it fail too.
     const isSent = async () => {
