@@ -3,6 +3,7 @@
 
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { Jobs, WorkerJob } from '../queues/catalogue.ts';
+import type { AddJobs } from '../queues/queues.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { mayAccept } from '../state/workers/matching.ts';
@@ -15,7 +16,6 @@ import { loadTasks, loadWithEntries, type StoredTask } from '../store/tasks/task
 import type { Requested } from '../store/workers/match-requests.ts';
 import { loadWorker, releaseOrphanedReservation } from '../store/workers/workers.ts';
 import type { RunnableJob } from './job-guard.ts';
-import type { AddJobs } from './local-jobs.ts';
 import { poolOfTask, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './removed-pools.ts';
 import { verify } from './verification.ts';

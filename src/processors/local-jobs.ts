@@ -5,14 +5,11 @@
 
 import { UnrecoverableError } from 'bullmq';
 import type { NewJob, QueueName } from '../queues/catalogue.ts';
-import type { Queues } from '../queues/queues.ts';
+import type { AddJobs } from '../queues/queues.ts';
 import type { Log } from '../store/redis/log.ts';
 import { failing, type RunnableJob } from './job-guard.ts';
 import { idsOf } from './job-tracing.ts';
 import type { ParallelLimit } from './parallel-limit.ts';
-
-/** Adds jobs: to their queues, or to run at once. */
-export type AddJobs = Pick<Queues, 'add'>;
 
 /** The jobs that the sweeper adds again when they are lost. */
 const REPEATED: Readonly<Partial<Record<QueueName, readonly string[]>>> = {

@@ -5,6 +5,7 @@ import { SpanKind } from '@opentelemetry/api';
 import { UnrecoverableError } from 'bullmq';
 import type { MatchingJob, NewJob } from '../queues/catalogue.ts';
 import { matchingJob } from '../queues/new-jobs.ts';
+import type { AddJobs } from '../queues/queues.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { isWaiting } from '../state/tasks/waiting.ts';
@@ -28,7 +29,6 @@ import {
 import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
 import { inSpan } from '../tracing/tracing.ts';
-import type { AddJobs } from './local-jobs.ts';
 
 /** Steps that a turn has left; a step looks for a worker or a task and makes at most one round of offers. */
 export interface Budget {

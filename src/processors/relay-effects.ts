@@ -8,7 +8,7 @@
 
 import { checkJob, deliveryJob, noticeJob, withTrace } from '../queues/new-jobs.ts';
 import { cancelledChecks, cancelledJobs, jobsOf, matchRequestsOf } from '../queues/outbox-jobs.ts';
-import type { Queues } from '../queues/queues.ts';
+import type { AddJobs, Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { checkKey, checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
 import { addNotices } from '../store/notices/notices.ts';
@@ -16,7 +16,6 @@ import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import { enqueueEndpointDeliveries } from '../store/webhooks/fan-out.ts';
-import type { AddJobs } from './local-jobs.ts';
 import { requestMatching } from './matching.ts';
 import { tracedEntries, tracesOf } from './relay-tracing.ts';
 

@@ -12,7 +12,7 @@
 // An entry that cannot be relayed blocks no other: one of a newer format version is kept for a relay that knows it, and one
 // that is broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
-import type { Queues } from '../queues/queues.ts';
+import type { AddJobs, Queues } from '../queues/queues.ts';
 import { type OutboxEntry, readOutboxEntry } from '../state/outbox.ts';
 import { broken, type Read } from '../state/text/forms.ts';
 import { moveOutboxEntry, newerEntries, releaseNewer } from '../store/maintenance/dead-entries.ts';
@@ -21,7 +21,6 @@ import type { Log } from '../store/redis/log.ts';
 import { concernsOneItem, UnreadableRecord } from '../store/redis/unreadable.ts';
 import { type WriteRefusal, writeProbe } from '../store/redis/write-probe.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
-import type { AddJobs } from './local-jobs.ts';
 import { BATCH, type Entries, OutboxStreams } from './outbox-streams.ts';
 import type { OutboxSignal } from './outbox-watch.ts';
 import { relayEntries } from './relay-effects.ts';

@@ -26,6 +26,9 @@ export interface QueuesOptions {
   now: Now;
 }
 
+/** Adds jobs: to their queues, or to run at once. */
+export type AddJobs = Pick<Queues, 'add'>;
+
 /** The queues of the catalogue, in each shard. */
 export class Queues {
   readonly shards: readonly [QueueShard, ...QueueShard[]];

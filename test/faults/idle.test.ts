@@ -1,4 +1,6 @@
-// What an idle worker process asks of Redis: at most 100 commands a second with the queues in 16 shards, also on a cluster.
+// What idle processes ask of Redis: a worker process sends at most 100 commands a second with the queues in 16 shards, also on a
+// cluster; and a web process with two worker processes cost at most 200, those within scripts included, while many tasks wait
+// for a worker who is not there. FAULT_WAITING sets the number of these tasks.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -6,8 +8,16 @@ import { expect, onTestFinished, test } from 'vitest';
 import { startCluster } from '../support/cluster.ts';
 import { startOwnRedis } from '../support/own-redis.ts';
 import { startProcess } from '../support/processes.ts';
+import { newOrg } from './suite/scene.ts';
+import { createMany } from './suite/size-faults.ts';
+import { startSystem } from './system.ts';
 
 const SECONDS = 30;
+const WAITING = Number(process.env.FAULT_WAITING ?? 100_000);
+/** Matching queues in which they wait. */
+const QUEUES = 2001;
+/** Most time until what was created is relayed, ms. */
+const SETTLED_WITHIN = 300_000;
 
 /** Commands a second that an idle worker process sends to these servers. */
 async function sentBySecond(url: string, servers: readonly string[]): Promise<number> {
@@ -52,3 +62,44 @@ test('on a cluster too', async () => {
   expect(sent).toBeGreaterThan(10);
   expect(sent).toBeLessThan(100);
 }, 120_000);
+
+/** Commands that Redis carries out in a second, those that scripts call included. */
+async function carriedOutBySecond(redis: Redis, seconds: number): Promise<number> {
+  const total = async () => {
+    const all = (await redis.info('commandstats')).matchAll(/^cmdstat_[^:]+:calls=(\d+)/gm);
+    return [...all].reduce((sum, [, calls]) => sum + Number(calls), 0);
+  };
+  const before = await total();
+  await sleep(seconds * 1000);
+  return ((await total()) - before) / seconds;
+}
+
+test(
+  `${WAITING} tasks in ${QUEUES} matching queues beside a ready worker who fits none cost at most 200 commands a second`,
+  async () => {
+    const system = await startSystem();
+    onTestFinished(() => system.stop());
+    const redis = new Redis(system.redisUrl);
+    onTestFinished(() => redis.disconnect());
+    const { api } = await newOrg(system, 'Waiting');
+    await api.workers.create({ name: 'Fits none', availability: 'available' });
+    const skills = Array.from({ length: QUEUES }, (_, at) => `skill_${at}`).values();
+    const create = async () => {
+      for (const skill of skills)
+        await createMany(api, Math.ceil(WAITING / QUEUES), { requirements: { skills: [skill] } });
+    };
+    await Promise.all([create(), create(), create()]);
+    const [index = ''] = await redis.keys('bl:*:queues');
+    expect(await redis.zcard(index)).toBe(QUEUES);
+    let commands = Number.POSITIVE_INFINITY;
+    for (const end = Date.now() + SETTLED_WITHIN; commands > 500 && Date.now() < end; )
+      commands = await carriedOutBySecond(redis, 5);
+    commands = await carriedOutBySecond(redis, SECONDS);
+    console.log(
+      `${WAITING} waiting tasks, ${QUEUES} matching queues: ${commands.toFixed(0)} commands a second`,
+    );
+    expect(commands).toBeGreaterThan(5);
+    expect(commands).toBeLessThan(200);
+  },
+  30 * 60_000,
+);

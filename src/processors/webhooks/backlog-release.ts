@@ -5,11 +5,11 @@
 // ones. If all processes die, the sweeper releases the first delivery of each backlog.
 
 import { backlogJob } from '../../queues/new-jobs.ts';
+import type { AddJobs } from '../../queues/queues.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { parkDelivery, releaseBacklog } from '../../store/webhooks/backlog.ts';
 import type { DeliveryTarget } from '../../store/webhooks/delivery-target.ts';
-import type { AddJobs } from '../local-jobs.ts';
 import type { ConcurrencyLimiter } from './receiver-limits.ts';
 
 interface ReceiverBacklog {

@@ -18,7 +18,7 @@
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { DeliveryJob } from '../../queues/catalogue.ts';
 import { orderedJob, retryJob, withTrace } from '../../queues/new-jobs.ts';
-import type { Queues } from '../../queues/queues.ts';
+import type { AddJobs, Queues } from '../../queues/queues.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
 import { hasFailedTooLong } from '../../state/webhooks/endpoint.ts';
@@ -37,7 +37,6 @@ import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-recor
 import { type DeliveryTarget, isParked } from '../../store/webhooks/delivery-target.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import { traceparent } from '../../tracing/tracing.ts';
-import type { AddJobs } from '../local-jobs.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
 import { ConcurrencyLimiter } from './receiver-limits.ts';

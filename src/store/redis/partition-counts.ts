@@ -13,11 +13,13 @@ export type CountCommand = readonly [command: string, ...args: (string | number)
 /** Stands for the partition in the words of a command. */
 const ANY = '*';
 
-// ARGV: the number of commands; for each the number of its words, and the words; then the partitions. Returns for each partition
-// the sum of the replies, or -1 when one of them is an error: a key of another type, or of a slot that another server has.
+// ARGV: 1 when a command may have keys of several partitions, else 0; the number of commands; for each the number of its words, and
+// the words; then the partitions. Returns for each partition the sum of the replies, or -1 when one of them is an error: a key of
+// another type, or of a slot that another server has. Partitions without the keys of a command are found together, so that they
+// cost no command each.
 const COUNT = `#!lua flags=no-writes,allow-cross-slot-keys
-local commands, at = {}, 2
-for n = 1, tonumber(ARGV[1]) do
+local commands, at = {}, 3
+for n = 1, tonumber(ARGV[2]) do
   local words, keys = {}, {}
   for index = at + 1, at + tonumber(ARGV[at]) do
     local word = ARGV[index]
@@ -25,17 +27,50 @@ for n = 1, tonumber(ARGV[1]) do
     words[#words + 1] = word
     if tag then keys[#keys + 1] = {#words, string.sub(word, 1, tag), string.sub(word, tag + 2)} end
   end
-  commands[n], at = {words, keys}, at + 1 + #words
+  commands[n], at = {words = words, keys = keys}, at + 1 + #words
+end
+local function addKeys(to, keys, first, last)
+  for index = first, last do
+    for _, key in ipairs(keys) do to[#to + 1] = key[2] .. ARGV[index] .. key[3] end
+  end
+  return to
+end
+local function addAll(to, first, last)
+  for index = first, last do to[index] = true end
+end
+-- The partitions in which streams have entries.
+local function addFilled(to, keys, first, last)
+  local words = addKeys({'XREAD', 'COUNT', 1, 'STREAMS'}, keys, first, last)
+  local indexOf = {}
+  for index = first, last do
+    indexOf[words[5 + index - first]] = index
+    words[#words + 1] = '0'
+  end
+  local filled = redis.pcall(unpack(words))
+  if filled and filled.err then return addAll(to, first, last) end
+  for _, stream in ipairs(filled or {}) do to[indexOf[stream[1]]] = true end
+end
+-- The partitions in which keys exist, and some others where that takes fewer commands.
+local function addUsed(to, keys, first, last)
+  local count = redis.call('EXISTS', unpack(addKeys({}, keys, first, last)))
+  if count == 0 then return end
+  if count * 4 > last - first then return addAll(to, first, last) end
+  local middle = math.floor((first + last) / 2)
+  addUsed(to, keys, first, middle)
+  addUsed(to, keys, middle + 1, last)
 end
 local sums = {}
-for index = at, #ARGV do
-  local sum = 0
-  for _, command in ipairs(commands) do
-    for _, key in ipairs(command[2]) do command[1][key[1]] = key[2] .. ARGV[index] .. key[3] end
-    local count = redis.pcall(unpack(command[1]))
-    sum = (sum < 0 or type(count) ~= 'number') and -1 or sum + count
+for index = at, #ARGV do sums[index - at + 1] = 0 end
+for _, command in ipairs(commands) do
+  local add = ARGV[1] == '0' and function(to, _, first, last) addAll(to, first, last) end
+    or (command.words[1] == 'XLEN' and addFilled or addUsed)
+  local asked = {}
+  if at <= #ARGV then add(asked, command.keys, at, #ARGV) end
+  for index in pairs(asked) do
+    for _, key in ipairs(command.keys) do command.words[key[1]] = key[2] .. ARGV[index] .. key[3] end
+    local count, sum = redis.pcall(unpack(command.words)), sums[index - at + 1]
+    sums[index - at + 1] = (sum < 0 or type(count) ~= 'number') and -1 or sum + count
   end
-  sums[#sums + 1] = sum
 end
 return sums
 `;
@@ -53,7 +88,9 @@ export async function countInPartitions(
   commandsOf: (keys: PartitionKeys) => readonly CountCommand[],
 ): Promise<(number | null)[]> {
   const commands = commandsOf(partitionKeys(prefix, ANY));
-  const words = [commands.length, ...commands.flatMap((one) => [one.length, ...one])];
+  // In a cluster, a command of a script may have keys of one slot only.
+  const isTogether = redis instanceof Cluster ? 0 : 1;
+  const words = [isTogether, commands.length, ...commands.flatMap((one) => [one.length, ...one])];
   const count = (on: Redis, all: readonly string[]) => runCount(on, [], [...words, ...all]);
   const counts = new Map<string, number>();
   const groups = byServer(redis, partitions, (one) => partitionKeys(prefix, one).outbox);
