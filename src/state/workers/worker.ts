@@ -21,6 +21,9 @@ import {
   withTask,
 } from './track-record.ts';
 
+/** Most offers and tasks that a worker may have at the same time. */
+export const MAX_CAPACITY = 1000;
+
 export const AVAILABILITIES = ['available', 'away', 'offline'] as const;
 type Availability = (typeof AVAILABILITIES)[number];
 

@@ -2,12 +2,15 @@
 // they end or ended, so that an ended offer is still found for a while.
 
 import type { Task } from '../../state/tasks/task.ts';
+import { MAX_CAPACITY } from '../../state/workers/worker.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 
-/** Most offers in a worker's index; those that ended first are removed first. */
-const KEPT = 200;
+/** Ended offers stay in a worker's index for this long, ms. */
+const KEPT_MS = 7 * 24 * 3600 * 1000;
+/** Most offers in a worker's index: all that may be open, and so many that have ended. Those that ended first are removed first. */
+const MOST = MAX_CAPACITY + 200;
 
 /** Index writes for the offers that were made, ended or got another end between two versions of a task. */
 export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
@@ -21,7 +24,11 @@ export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
     const key = keys.workerOffers(offer.worker_id);
     const ends = offer.status === 'pending' ? offer.expires_at : Math.min(offer.expires_at, after.updated_at);
     writes.push(['ZADD', key, ends, `${offer.offer_id} ${after.task_id}`]);
-    if (offer.status === 'pending') writes.push(['ZREMRANGEBYRANK', key, 0, -KEPT - 1]);
+    if (offer.status === 'pending')
+      writes.push(
+        ['ZREMRANGEBYSCORE', key, 0, offer.offered_at - KEPT_MS],
+        ['ZREMRANGEBYRANK', key, 0, -MOST - 1],
+      );
   }
   return writes;
 }
@@ -46,7 +53,7 @@ export async function taskOfOffer(
   offerId: string,
 ): Promise<string | null> {
   const isWanted = (one: { offer_id: string }) => one.offer_id === offerId;
-  // Nearly all are open. A worker has few of those, and up to `KEPT` that have ended.
+  // Nearly all are open, and a worker has fewer of those than of ended ones.
   const open = (await openOffers(db, orgId, workerId, db.clock.now())).find(isWanted);
   if (open !== undefined) return open.task_id;
   const members = await db.redis.zrange(orgKeysOf(db.prefix, orgId).workerOffers(workerId), 0, '-1');

@@ -1,7 +1,7 @@
 // Schemas of a worker.
 
 import Type from 'typebox';
-import { AVAILABILITIES } from '../../../state/workers/worker.ts';
+import { AVAILABILITIES, MAX_CAPACITY } from '../../../state/workers/worker.ts';
 import {
   ClientId,
   CreatedAt,
@@ -43,7 +43,7 @@ export const WorkerFields = {
   }),
   capacity: Type.Integer({
     minimum: 1,
-    maximum: 1000,
+    maximum: MAX_CAPACITY,
     default: 1,
     description: 'Most offers and tasks at the same time',
   }),
