@@ -53,8 +53,8 @@ export class LocalJobs implements AddJobs {
   /** Starts a job. A job that runs already is not started again. @returns false when it belongs in its queue */
   #start(job: NewJob): boolean {
     const { queue, name } = job;
-    const about = `${queue} ${job.opts.jobId}`;
-    if (this.#running.has(about)) return true;
+    const key = `${queue} ${job.opts.jobId}`;
+    if (this.#running.has(key)) return true;
     const canRun = REPEATED[queue]?.includes(name) && (job.opts.delay ?? 0) === 0 && !this.#isClosing;
     const run = canRun ? this.#limits.get(queue)?.runIfFree(() => this.#run(job)) : null;
     if (!run) return false;
@@ -65,8 +65,8 @@ export class LocalJobs implements AddJobs {
           'job lost; the sweeper adds it again',
         ),
       )
-      .finally(() => this.#running.delete(about));
-    this.#running.set(about, ended);
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, ended);
     return true;
   }
 

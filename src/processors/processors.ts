@@ -130,7 +130,6 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const deliveryConcurrency = atOnce.get('webhooks') ?? options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
-    queues,
     jobs: { add: (jobs) => local.add(jobs) },
     sealer: options.sealer,
     sender,

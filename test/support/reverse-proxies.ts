@@ -84,10 +84,9 @@ export async function startReverseProxy(
   process.once('exit', killAtExit);
   const ended = once(child, 'exit');
   const stop = async () => {
-    child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), 2000);
+    // On SIGTERM nginx ends its workers at once; Caddy, which has none, would wait for open streams.
+    child.kill(name === 'nginx' ? 'SIGTERM' : 'SIGKILL');
     await ended;
-    clearTimeout(late);
     process.removeListener('exit', killAtExit);
     await rm(dir, { recursive: true, force: true });
   };

@@ -18,7 +18,7 @@
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { DeliveryJob } from '../../queues/catalogue.ts';
 import { orderedJob, retryJob, withTrace } from '../../queues/new-jobs.ts';
-import type { AddJobs, Queues } from '../../queues/queues.ts';
+import type { AddJobs } from '../../queues/queues.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
 import { hasFailedTooLong } from '../../state/webhooks/endpoint.ts';
@@ -47,8 +47,7 @@ import { signatureHeaders } from './signature.ts';
 
 export interface WebhookDeps {
   db: Db;
-  queues: Queues;
-  /** Takes the jobs that can run at once. */
+  /** Takes the new jobs. */
   jobs: AddJobs;
   sealer: Sealer;
   sender: WebhookSender;
@@ -164,8 +163,8 @@ export class WebhookProcessor {
   }
 
   async #scheduleRetry(target: DeliveryTarget, at: number): Promise<void> {
-    const { db, queues } = this.#deps;
-    await queues.add([withTrace(retryJob(target, at, db.clock.now()), traceparent())]);
+    const { db, jobs } = this.#deps;
+    await jobs.add([withTrace(retryJob(target, at, db.clock.now()), traceparent())]);
   }
 
   /** Schedules a retry for when the delivery is due, after the lease was lost. */
