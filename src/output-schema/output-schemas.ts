@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../state/cache-entries.ts';
 import { findTooDeep, isJsonObject, type Problem } from './problem.ts';
 import {
   checkShorthand,
@@ -35,7 +36,7 @@ type Text = { text: string; key: string };
 /** Checks schemas and outputs. It owns the threads, so a process needs one instance. See docs/output-schemas.md. */
 export class OutputSchemas {
   readonly #pool: ThreadPool;
-  readonly #accepted = new LRUCache<string, true>({ max: MAX_ACCEPTED });
+  readonly #accepted = new LRUCache<string, true>(atMost(MAX_ACCEPTED));
   readonly #underWay = new Map<string, Promise<Problem[]>>();
 
   /** @param limits of the pool that differ from the defaults. */

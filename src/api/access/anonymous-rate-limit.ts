@@ -4,6 +4,7 @@
 import type { Context } from 'koa';
 import { LRUCache } from 'lru-cache';
 import { type Quota, stepOf, takeOne } from '../../state/access/token-bucket.ts';
+import { atMost } from '../../state/cache-entries.ts';
 import { addressGroup, type ClientAddresses } from './client-address.ts';
 import { rateLimited } from './rate-limits.ts';
 
@@ -18,7 +19,7 @@ export class AnonymousRateLimit {
   readonly #total: Quota | null;
   readonly #addresses: ClientAddresses;
   /** Network → when its bucket is full again. */
-  readonly #fullAt = new LRUCache<string, number>({ max: MAX_NETWORKS });
+  readonly #fullAt = new LRUCache<string, number>(atMost(MAX_NETWORKS));
   /** When the bucket of all networks together is full again. */
   #totalFullAt = 0;
   /** Requests that have been counted. */

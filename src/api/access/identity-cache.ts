@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { orgOf } from '../../state/access/tenant.ts';
+import { atMost } from '../../state/cache-entries.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
 import { notSuspended } from '../../store/identity/suspension.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -28,7 +29,7 @@ export class IdentityCache {
    * Identities by credential hash. `loadedAt` is when the look-up started (monotonic clock). An outdated entry is kept,
    * because it shows that the credential was valid recently.
    */
-  readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>({ max: MAX_CACHED });
+  readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>(atMost(MAX_CACHED));
   /** The identity in which each principal was found. */
   readonly #identities = new WeakMap<Principal, Identity>();
   /** Long requests, which are notified of a revocation that may concern them. */

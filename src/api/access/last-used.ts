@@ -2,6 +2,7 @@
 // of them at most once in an interval, and a failure does not affect the request.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import { recordKeyUse } from '../../store/identity/api-keys.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { recordWorkerSeen } from '../../store/workers/last-seen.ts';
@@ -16,9 +17,9 @@ const MAX_REMEMBERED = 10_000;
 export class LastUsed {
   readonly #db: Db;
   /** Workers whose `last_seen_at` has been updated recently. */
-  readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: SEEN_INTERVAL_MS });
+  readonly #recentlySeen = new LRUCache<string, true>({ ...atMost(MAX_REMEMBERED), ttl: SEEN_INTERVAL_MS });
   /** Ids of keys whose `last_used_at` has been updated recently. */
-  readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: USE_INTERVAL_MS });
+  readonly #recentlyUsed = new LRUCache<string, true>({ ...atMost(MAX_REMEMBERED), ttl: USE_INTERVAL_MS });
 
   constructor(db: Db) {
     this.#db = db;

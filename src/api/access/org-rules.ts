@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { isWithin, type Network, parseAddress, parseNetwork } from '../../state/access/networks.ts';
 import { type StorageQuotas, storageQuotasOf } from '../../state/access/storage-quotas.ts';
 import { orgOf } from '../../state/access/tenant.ts';
+import { atMost } from '../../state/cache-entries.ts';
 import { loadOrg, type Org } from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Quotas } from './rate-limits.ts';
@@ -75,7 +76,7 @@ interface CachedRules {
 export class OrgRulesCache {
   readonly #db: Db;
   readonly #defaults: DefaultRules;
-  readonly #cache = new LRUCache<string, CachedRules>({ max: MAX_CACHED });
+  readonly #cache = new LRUCache<string, CachedRules>(atMost(MAX_CACHED));
 
   constructor(db: Db, defaults: DefaultRules) {
     this.#db = db;

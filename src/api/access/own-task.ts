@@ -2,6 +2,7 @@
 // with copies a worker sees their own copy, never the task or another copy.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import { isOfWorker } from '../../state/tasks/offer.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
@@ -41,7 +42,7 @@ export async function ownOffers(
 }
 
 /** Tasks of offers that were listed lately: an offer that is answered has mostly been shown by this process. */
-const tasksOfOffers = new LRUCache<string, string>({ max: 10_000 });
+const tasksOfOffers = new LRUCache<string, string>(atMost(10_000));
 
 function offerKey(db: Db, { org_id, worker_id, incarnation }: WorkerPrincipal, offerId: string): string {
   return [db.prefix, org_id, worker_id, incarnation, offerId].join(' ');

@@ -6,6 +6,7 @@
 import type { Context } from 'koa';
 import { LRUCache } from 'lru-cache';
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
+import { atMost } from '../../state/cache-entries.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ContendedError } from '../../store/redis/contention.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
@@ -51,7 +52,7 @@ interface LocalTokenBatch {
 
 export class RateLimits {
   readonly #db: Db;
-  readonly #batches = new LRUCache<string, LocalTokenBatch>({ max: MAX_CALLERS });
+  readonly #batches = new LRUCache<string, LocalTokenBatch>(atMost(MAX_CALLERS));
 
   constructor(db: Db) {
     this.#db = db;

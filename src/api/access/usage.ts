@@ -10,6 +10,7 @@ import {
   type StorageQuotas,
   type StorageUsage,
 } from '../../state/access/storage-quotas.ts';
+import { atMost } from '../../state/cache-entries.ts';
 import { countTasks, meanTaskBytes } from '../../store/identity/task-bytes.ts';
 import {
   belowLimitGuard,
@@ -164,7 +165,7 @@ class CachedCounts {
 
   constructor(count: (tenantId: string) => Promise<number>, ttl = CACHE_MS) {
     this.#count = count;
-    this.#cache = new LRUCache({ max: MAX_CACHED, ttl, ttlResolution: CLOCK_STEP });
+    this.#cache = new LRUCache({ ...atMost(MAX_CACHED), ttl, ttlResolution: CLOCK_STEP });
   }
 
   /** Adds to a tenant's count. @returns the new count; not a promise if it is cached. @throws errors of Redis */

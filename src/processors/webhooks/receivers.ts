@@ -3,6 +3,7 @@
 
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import type { CallbackAuth, Handoff } from '../../state/tasks/task.ts';
 import { webhookBody } from '../../state/tasks/view.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
@@ -63,7 +64,7 @@ const MAX_CACHED = 10_000;
 export class Receivers {
   readonly #db: Db;
   readonly #sealer: Sealer;
-  readonly #cache = new LRUCache<string, Promise<unknown>>({ max: MAX_CACHED, ttl: CACHE_TIME });
+  readonly #cache = new LRUCache<string, Promise<unknown>>({ ...atMost(MAX_CACHED), ttl: CACHE_TIME });
 
   constructor(db: Db, sealer: Sealer) {
     this.#db = db;

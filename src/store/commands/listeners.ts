@@ -3,6 +3,7 @@
 // most; that there are none is a guard of the commit.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -16,7 +17,7 @@ const caches = new WeakMap<Db, LRUCache<string, boolean>>();
 function cacheOf(db: Db): LRUCache<string, boolean> {
   const known = caches.get(db);
   if (known !== undefined) return known;
-  const cache = new LRUCache<string, boolean>({ max: MAX_ORGS, ttl: REMEMBERED_MS, ttlResolution: 20 });
+  const cache = new LRUCache<string, boolean>({ ...atMost(MAX_ORGS), ttl: REMEMBERED_MS, ttlResolution: 20 });
   caches.set(db, cache);
   return cache;
 }

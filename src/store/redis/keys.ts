@@ -51,10 +51,23 @@ export function partitionOf(orgId: string): string {
   return numbered ?? PARTITIONS[byte % HASHED_PARTITIONS] ?? 'p08';
 }
 
-export type PartitionKeys = ReturnType<typeof partitionKeys>;
+export type PartitionKeys = ReturnType<typeof makePartitionKeys>;
+
+/** Keys of partitions by prefix and partition: a process hardly ever has more than one prefix. */
+const partitions = new LRUCache<string, PartitionKeys>({ max: PARTITION_COUNT });
 
 /** Keys that a whole partition shares. */
-export function partitionKeys(prefix: string, partition: string) {
+export function partitionKeys(prefix: string, partition: string): PartitionKeys {
+  const name = `${prefix} ${partition}`;
+  let keys = partitions.get(name);
+  if (keys === undefined) {
+    keys = makePartitionKeys(prefix, partition);
+    partitions.set(name, keys);
+  }
+  return keys;
+}
+
+function makePartitionKeys(prefix: string, partition: string) {
   const base = `${prefix}:{${partition}}`;
   return {
     /** Stream: entries that the relay turns into jobs; and the channel on which a commit says that there are some. */
@@ -136,8 +149,10 @@ export function replicatedKey(prefix: string, key: string): string {
 
 export type OrgKeys = ReturnType<typeof orgKeys>;
 
-/** By org: a process hardly ever has more than one prefix. */
-const cache = new LRUCache<string, { prefix: string; keys: OrgKeys }>({ max: 10_000 });
+/** Orgs whose keys are kept: 3.4 KB each. */
+const MAX_ORGS = 2000;
+/** By org. */
+const cache = new LRUCache<string, { prefix: string; keys: OrgKeys }>({ max: MAX_ORGS });
 
 /** Keys of records that an org's live tenant and sandbox share: the org, its suspension and its API keys. */
 export function sharedKeysOf(
@@ -160,7 +175,6 @@ function orgKeys(prefix: string, orgId: string) {
   const partition = partitionOf(orgId);
   const base = `${prefix}:{${partition}}:${orgId}`;
   return {
-    ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
     /** String: there while the org is suspended. */
@@ -279,5 +293,7 @@ function orgKeys(prefix: string, orgId: string) {
     readyBy: (level: string) => `${base}:level:${level}`,
     /** Sharded channel of the org's change notifications. */
     changes: `${base}:changes`,
+    // All orgs of a partition share them. At the end: properties after a spread are added one by one, which takes 0.3 ms.
+    ...partitionKeys(prefix, partition),
   };
 }

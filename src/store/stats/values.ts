@@ -2,6 +2,7 @@
 // each. A create writes a value only when this process has not written it for an hour.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import { type Dimension, groupsOf, NONE } from '../../state/stats/tally.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
@@ -15,7 +16,7 @@ const MAX_VALUES = 1000;
 
 /** Combinations of values that this process has recorded lately. */
 const recentlyRecorded = new LRUCache<string, true>({
-  max: 50_000,
+  ...atMost(50_000),
   ttl: 3600_000,
   // The clock is read once in this time, ms, instead of at every look-up.
   ttlResolution: 1000,

@@ -1,6 +1,7 @@
 // Pools: groups of workers that a task can be restricted to, with their offer mode.
 
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../state/cache-entries.ts';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import type { Pool } from '../../state/workers/worker.ts';
@@ -30,7 +31,7 @@ export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | 
 /** How long an existing pool is cached, ms. */
 const CACHE_TIME = 1000;
 /** The cache reads the clock once in `ttlResolution` ms, instead of at every look-up. */
-const CACHE_OPTIONS = { max: 10_000, ttl: CACHE_TIME, ttlResolution: 20 };
+const CACHE_OPTIONS = { ...atMost(10_000), ttl: CACHE_TIME, ttlResolution: 20 };
 const caches = new WeakMap<Db, LRUCache<string, true>>();
 
 /** Whether the pool exists. A positive result is cached for a second, because each new task asks. @throws UnreadableRecord */

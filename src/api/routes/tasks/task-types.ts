@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
+import { atMost } from '../../../state/cache-entries.ts';
 import { MAX_VERSIONS, type TaskType } from '../../../state/tasks/task-type.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -216,7 +217,7 @@ const TASK_TYPES_KNOWN_AFTER_MS = 60_000;
 async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   const since = await taskTypesSince(db, tenantId);
   if (since === null || db.clock.now() - since > TASK_TYPES_KNOWN_AFTER_MS) return;
-  const times = seen.get(db) ?? new LRUCache<string, number>({ max: 10_000 });
+  const times = seen.get(db) ?? new LRUCache<string, number>(atMost(10_000));
   seen.set(db, times);
   const first = times.get(tenantId) ?? performance.now();
   times.set(tenantId, first);
