@@ -9,13 +9,17 @@ const folder = await mkdtemp(join(tmpdir(), 'biolayer-path-'));
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Runs the script where only these programs are found. @param programs exit codes by name. @returns output and errors */
-async function find(programs: Record<string, number>, env: Record<string, string> = {}): Promise<string> {
+async function find(
+  programs: Record<string, number>,
+  env: Record<string, string> = {},
+  ...options: string[]
+): Promise<string> {
   const path = await mkdtemp(join(folder, 'bin-'));
   for (const [name, code] of Object.entries(programs))
     await writeFile(join(path, name), `#!/bin/sh\nexit ${code}\n`, { mode: 0o755 });
   try {
-    const options = { env: { PATH: path, ...env }, stdio: 'pipe', encoding: 'utf8' } as const;
-    return execFileSync('/bin/bash', ['script/find-chromium'], options).replace(path, '');
+    const io = { env: { PATH: path, ...env }, stdio: 'pipe', encoding: 'utf8' } as const;
+    return execFileSync('/bin/bash', ['script/find-chromium', ...options], io).replace(path, '');
   } catch (error) {
     return (error as { stderr: string }).stderr;
   }
@@ -31,6 +35,13 @@ describe('script/find-chromium', () => {
   it('takes the program that CHROMIUM names, and no other', async () => {
     expect(await find({ chromium: 0, mine: 0 }, { CHROMIUM: 'mine' })).toBe('/mine\n');
     expect(await find({ chromium: 0 }, { CHROMIUM: '/none' })).toMatch(/^CHROMIUM is not a browser.*\/none/);
+  });
+
+  it('prefers the headless shell when it is asked for, if there is one', async () => {
+    const both = { chromium: 0, 'chromium-headless-shell': 0 };
+    expect(await find(both, {}, '--headless-shell')).toBe('/chromium-headless-shell\n');
+    expect(await find({ chromium: 0 }, {}, '--headless-shell')).toBe('/chromium\n');
+    expect(await find(both)).toBe('/chromium\n');
   });
 
   it.skipIf(process.platform === 'darwin')('says what to install when there is none', async () => {

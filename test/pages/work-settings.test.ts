@@ -15,6 +15,7 @@ import { type SignedIn, signInWorker } from '../support/portal.ts';
 const mail: MailServer = await startMailServer();
 afterAll(() => mail.close());
 const pages = pagesOfFile({
+  notifications: true,
   webhookAllowedNetworks: ['127.0.0.0/8'],
   notices: { mail: { url: mail.url, from: 'BioLayer <work@example.com>' } },
 });

@@ -16,6 +16,8 @@ declare module 'vitest' {
     redisUrl: string;
     /** Program of the browser; empty for none. */
     chromium: string;
+    /** Program of a Chromium without a window if there is one, otherwise that of the browser. */
+    headlessShell: string;
   }
 }
 
@@ -25,6 +27,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const redis = await startRedis(process.env.TEST_TOPOLOGY ?? 'single');
   project.provide('redisUrl', redis.url);
   project.provide('chromium', await findChromium());
+  project.provide('headlessShell', await findChromium('--headless-shell'));
   return () => redis.stop();
 }
 
@@ -44,9 +47,9 @@ async function startRedis(topology: string): Promise<{ url: string; stop(): Prom
   }
 }
 
-async function findChromium(): Promise<string> {
+async function findChromium(...options: string[]): Promise<string> {
   try {
-    return (await promisify(execFile)('script/find-chromium')).stdout.trim();
+    return (await promisify(execFile)('script/find-chromium', options)).stdout.trim();
   } catch (error) {
     console.warn(String((error as { stderr?: string }).stderr).trim());
     return '';

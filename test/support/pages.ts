@@ -33,8 +33,14 @@ export interface PagesOfFile {
   open(path: string, options?: WindowOptions & { cookies?: Cookies }): Promise<OpenedPage>;
 }
 
-/** Starts the API with its processors for the tests of this file, and ends them afterwards. */
-export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
+/**
+ * Starts the API with its processors for the tests of this file, and ends them afterwards.
+ * @param notifications whether the browser must be able to show notifications
+ */
+export function pagesOfFile({
+  notifications = false,
+  ...options
+}: ApiOptions & Pick<WindowOptions, 'notifications'> = {}): PagesOfFile {
   const windows = new Map<string, OpenedPage>();
   const given: { api?: TestApi; org?: Org } = {};
   const required = <Value>(value: Value | undefined): Value => {
@@ -66,7 +72,8 @@ export function pagesOfFile(options: ApiOptions = {}): PagesOfFile {
       const { url } = required(given.api);
       const key = `${width} ${locale}`;
       const known = windows.get(key);
-      const opened = known?.page.isClosed() === false ? known : await newWindow(url, { width, locale });
+      const opened =
+        known?.page.isClosed() === false ? known : await newWindow(url, { width, locale, notifications });
       windows.set(key, opened);
       const { page, faults } = opened;
       await empty(page);

@@ -127,8 +127,13 @@ function* fillings(schema: Schema, room: number): Generator<{ name: string; json
     yield { name: 'an array', json: list(() => '1') };
 }
 
-/** As many items of `make` as fit into `room` bytes, separated by commas. */
+/** As many items of `make` as fit into `room` bytes, separated by commas. All are the same when `make` takes no index. */
 function filled(room: number, make: (index: number) => string, most = Number.POSITIVE_INFINITY): string {
+  if (make.length === 0) {
+    const item = make(0);
+    const count = Math.min(most, Math.floor(room / (item.length + 1)));
+    return `${item},`.repeat(count).slice(0, -1);
+  }
   const made: string[] = [];
   for (let left = room; made.length < most; ) {
     const next = make(made.length);
