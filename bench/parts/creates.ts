@@ -9,7 +9,7 @@ const CONNECTIONS = 32;
 const SAME = 'the same records, barely';
 
 export async function measureCreates(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
-  const seconds = Math.max(1, 1.5 * scale);
+  const seconds = Math.max(0.5, scale);
   const { web, url, api } = await startApi(stage);
   const bare = await stage.start('bench/bare-web.js');
   const targets = { ours: `${url}/v1/tasks`, same: `${bare.ready.url}/same` };

@@ -12,7 +12,7 @@ import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody }
 const REPLICAS = 2;
 
 export async function measureDurability(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
-  const seconds = Math.max(1, 2 * scale);
+  const seconds = Math.max(0.5, scale);
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-bench-replicas-'));
   const replicas = await Promise.all(
     Array.from({ length: REPLICAS }, (_, index) => startEmbeddedRedis({ dir: join(dir, String(index)) })),

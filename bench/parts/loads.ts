@@ -4,7 +4,7 @@ import { emptied, requests } from '../measures.ts';
 import { inRounds, type Measured, type Plot, row, type Size, summary } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
-const CONNECTIONS = [1, 2, 4, 8, 16, 32, 64];
+const CONNECTIONS = [1, 4, 16, 32, 64];
 const SERIES = { ours: 'BioLayer', same: 'the same records, barely' };
 
 export async function measureLoads(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {

@@ -16,7 +16,7 @@ import {
 import { steadyP99 } from '../steady.ts';
 
 /** Tasks of a round. */
-const TASKS = 1500;
+const TASKS = 600;
 
 export async function measurePurge(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const { web, url, api } = await startApi(stage);

@@ -18,7 +18,7 @@ const TASKS = 40;
 /** Created tasks of a domain in a day. */
 const CREATED = 10;
 /** Queries of a round. */
-const QUERIES = 10;
+const QUERIES = 4;
 
 interface QueryCost {
   /** CPU of the web process for a query, ms. */
