@@ -36,7 +36,8 @@ interface Counted {
 export class ProcessorMetrics {
   readonly #registry = new Registry();
   readonly #jobs: Histogram<'queue' | 'job' | 'outcome'>;
-  readonly #running: Gauge<'queue'>;
+  /** Jobs that run now, by queue. */
+  readonly #running = new Map<QueueName, number>();
   readonly #attempts: Histogram<'outcome'>;
   readonly #deliveries: Counter<'outcome' | 'attempt'>;
   readonly #lateness: Histogram<'check'>;
@@ -53,11 +54,15 @@ export class ProcessorMetrics {
       buckets: SECONDS,
       registers,
     });
-    this.#running = new Gauge({
+    const running = this.#running;
+    new Gauge({
       name: 'biolayer_jobs_running',
       help: 'Jobs that this process runs now',
       labelNames: ['queue'],
       registers,
+      collect() {
+        for (const [queue, jobs] of running) this.set({ queue }, jobs);
+      },
     });
     this.#attempts = new Histogram({
       name: 'biolayer_delivery_attempt_duration_seconds',
@@ -91,9 +96,10 @@ export class ProcessorMetrics {
   }
 
   #measured(queue: QueueName, run: RunUnread): RunUnread {
+    const add = (jobs: number) => this.#running.set(queue, (this.#running.get(queue) ?? 0) + jobs);
     return async (job, token) => {
-      const end = this.#jobs.startTimer({ queue, job: job.name });
-      this.#running.inc({ queue });
+      const startedAt = performance.now();
+      add(1);
       let outcome = 'failed';
       try {
         await run(job, token);
@@ -102,8 +108,8 @@ export class ProcessorMetrics {
         if (error instanceof DelayedError) outcome = 'put_off';
         throw error;
       } finally {
-        this.#running.dec({ queue });
-        end({ outcome });
+        add(-1);
+        this.#jobs.observe({ queue, job: job.name, outcome }, (performance.now() - startedAt) / 1000);
       }
     };
   }

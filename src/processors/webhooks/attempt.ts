@@ -24,14 +24,19 @@ const REDACTED = '[redacted]';
 
 const UNOPENED: ErrorClass = 'secret_unavailable';
 
-function keptHeaders(headers: Record<string, string>): Record<string, string> {
+/** @param clean redacts credentials in a text */
+function keptHeaders(
+  headers: Record<string, string>,
+  clean: (text: string) => string,
+): Record<string, string> {
   let left = KEPT_HEADERS;
   const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] ?? '';
     left -= name.length + value.length;
     if (left < 0) break;
     // A cookie is a secret of the receiver.
-    if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? REDACTED : value;
+    if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? REDACTED : clean(value);
   }
   return kept;
 }
@@ -89,7 +94,6 @@ export function attemptOf(
   const { phases } = outcome;
   const secrets = sent.flatMap(secretsIn);
   const clean = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, REDACTED), text);
-  const headers = Object.entries(keptHeaders(outcome.responseHeaders));
   return {
     at,
     status: outcome.status,
@@ -99,7 +103,7 @@ export function attemptOf(
     address: outcome.address,
     body: clean(outcome.body),
     next_attempt_at: nextAt,
-    headers: Object.fromEntries(headers.map(([name, value]) => [name, clean(value)])),
+    headers: keptHeaders(outcome.responseHeaders, clean),
     timings: {
       queue: phases.queueMs,
       dns: phases.dnsMs,

@@ -56,22 +56,30 @@ export class ConnectionPool {
     this.#options = options;
   }
 
+  /** The idle connection to the target's origin that was used last; null for none. It must be returned with `release`. */
+  reuse(target: Target, trace: Trace): Connection | null {
+    const kept = this.#takeIdle(this.#originOf(target));
+    if (kept !== null) trace.reused = true;
+    return kept;
+  }
+
   /**
-   * A connection to the target's origin: the one used last, a new one, or the next that is released.
+   * A connection to the target's origin: an idle one, a new one, or the next that is released.
    * It must be returned with `release`.
    * @throws DeliveryError, or the signal's reason.
    */
   async acquire(target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
+    const idle = this.reuse(target, trace);
+    if (idle !== null) return idle;
     const origin = this.#originOf(target);
-    let kept = this.#takeIdle(origin);
-    if (kept === null && origin.open >= this.#options.maxPerOrigin) {
+    let kept: Connection | null = null;
+    if (origin.open < this.#options.maxPerOrigin) origin.open += 1;
+    else {
       const startedAt = performance.now();
       trace.stage = 'while waiting for a free connection';
       kept = await waitTurn(origin, signal).finally(() => {
         trace.queueMs = performance.now() - startedAt;
       });
-    } else if (kept === null) {
-      origin.open += 1;
     }
     trace.reused = kept !== null;
     return kept ?? (await this.#open(origin, target, trace, signal));

@@ -109,8 +109,10 @@ export class WebhookProcessor {
     if (leased === null) return;
     if ('dueAt' in leased) return await this.#putOff(job, token, target, leased.dueAt);
     const decision = await this.#decide(target, leased);
-    const url = leased.subject?.task.input.handoff?.callback_url ?? '';
-    const receiver = receiverName(target, url);
+    const receiver =
+      decision.kind === 'send'
+        ? decision.dispatch.receiver.name
+        : receiverName(target, leased.subject?.task.input.handoff?.callback_url ?? '');
     if (from_backlog) this.#backlogs.arrived(org_id, receiver);
     if (decision.kind === 'missing_key') {
       await this.#recordMissingKey(target, leased, decision.error);
@@ -208,7 +210,7 @@ export class WebhookProcessor {
     } finally {
       // Also after an error, or the slot would be lost for the lifetime of the process.
       this.#limiter.release(receiver.name, outcome);
-      void this.#backlogs.releaseNext(receiver.name);
+      if (this.#backlogs.has(receiver.name)) void this.#backlogs.releaseNext(receiver.name);
     }
     if (outcome === null) return await this.#rescheduleFromRecord(target);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
@@ -293,7 +295,7 @@ export class WebhookProcessor {
 
   /** Sends a request. @returns null when nothing was sent because the lease leaves too little time for an attempt. */
   async #send(
-    { receiver, id, body }: Dispatch,
+    { receiver, id, body: text }: Dispatch,
     at: number,
     until: number,
     attemptsBefore: number,
@@ -301,6 +303,8 @@ export class WebhookProcessor {
     const { sender } = this.#deps;
     if (performance.now() + sender.timeoutMs > until) return null;
     const { url, secrets, headers: customHeaders } = receiver;
+    // Encoded once, for the signature and the socket.
+    const body = Buffer.from(text);
     const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
     // The signature comes last, so that custom headers cannot replace it.
     const request = { url, headers: { ...customHeaders, ...signature }, body, until };

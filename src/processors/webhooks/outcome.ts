@@ -156,11 +156,17 @@ export function deliveryErrorOf(error: unknown): DeliveryError {
   return new DeliveryError('protocol', `The request could not be made (${message}).`);
 }
 
+/** For whole texts only, after which nothing is left in it. */
+const WHOLE = new TextDecoder('utf-8', { ignoreBOM: true });
+
 function textOf({ chunks, bytes }: Attempt): string {
   if (bytes === 0) return '';
   const kept = Buffer.concat(chunks).subarray(0, KEPT_BYTES);
   // With `stream`, a character that the cut has split is omitted instead of becoming U+FFFD.
-  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(kept, { stream: bytes > KEPT_BYTES });
+  const text =
+    bytes > KEPT_BYTES
+      ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(kept, { stream: true })
+      : WHOLE.decode(kept);
   if (text.length * 3 <= KEPT_BYTES) return text;
   const { read } = new TextEncoder().encodeInto(text, new Uint8Array(KEPT_BYTES));
   return text.slice(0, read);

@@ -55,6 +55,10 @@ function circuitOf({ coolUntil }: ReceiverState, now: number): 'closed' | 'open'
   return coolUntil > now ? 'open' : 'half_open';
 }
 
+function hasRecentProgress({ lastProgressAt }: ReceiverState, now: number): boolean {
+  return now - lastProgressAt < SHORT_WAIT_MS;
+}
+
 export class ConcurrencyLimiter {
   readonly #states = new Map<string, ReceiverState>();
   readonly #quickCap: number;
@@ -80,7 +84,7 @@ export class ConcurrencyLimiter {
     const now = this.#now();
     const state = this.#states.get(receiver) ?? this.#add(receiver, now);
     if (isFresh && circuitOf(state, now) === 'open') return false;
-    const cap = this.#capOf(state, isFresh);
+    const cap = this.#capOf(state, isFresh, now);
     if (state.inFlight >= (hasBacklog ? Math.ceil(cap / 2) : cap)) return false;
     if (state.inFlight === 0) state.lastProgressAt = now;
     state.inFlight += 1;
@@ -91,16 +95,17 @@ export class ConcurrencyLimiter {
   async acquireSoon(receiver: string, isFresh: boolean, hasBacklog = false): Promise<boolean> {
     if (this.tryAcquire(receiver, isFresh, hasBacklog)) return true;
     const state = this.#states.get(receiver);
+    const now = this.#now();
     if (
       state === undefined ||
-      circuitOf(state, this.#now()) !== 'closed' ||
-      (hasBacklog && !this.#isQuick(state))
+      circuitOf(state, now) !== 'closed' ||
+      (hasBacklog && !this.#isQuick(state, now))
     )
       return false;
     const { waiters, meanMs } = state;
     if (
-      !this.#hasRecentProgress(state) ||
-      ((waiters.length + 1) * meanMs) / this.#capOf(state, isFresh) > SHORT_WAIT_MS
+      !hasRecentProgress(state, now) ||
+      ((waiters.length + 1) * meanMs) / this.#capOf(state, isFresh, now) > SHORT_WAIT_MS
     )
       return false;
     return await new Promise<boolean>((resolve) => {
@@ -132,7 +137,7 @@ export class ConcurrencyLimiter {
     if (first === undefined) return;
     if (circuitOf(state, now) === 'open') {
       for (const one of state.waiters.splice(0)) one(false);
-    } else if (state.inFlight < this.#capOf(state, true)) {
+    } else if (state.inFlight < this.#capOf(state, true, now)) {
       state.waiters.shift();
       state.inFlight += 1;
       first(true);
@@ -145,7 +150,7 @@ export class ConcurrencyLimiter {
     if (state === undefined) return false;
     const now = this.#now();
     if (circuitOf(state, now) === 'open') return true;
-    return state.inFlight >= this.#capOf(state, true) && !this.#hasRecentProgress(state);
+    return state.inFlight >= this.#capOf(state, true, now) && !hasRecentProgress(state, now);
   }
 
   /** Receivers that cool down now. */
@@ -166,11 +171,12 @@ export class ConcurrencyLimiter {
    * @param expected released deliveries that have not arrived yet. @returns 0 when fewer than a quarter of the slots are free.
    */
   freeSlots(receiver: string, expected: number): number {
-    const state = this.#states.get(receiver) ?? this.#add(receiver, this.#now());
-    if (circuitOf(state, this.#now()) === 'open') return 0;
-    const cap = this.#capOf(state, true);
+    const now = this.#now();
+    const state = this.#states.get(receiver) ?? this.#add(receiver, now);
+    if (circuitOf(state, now) === 'open') return 0;
+    const cap = this.#capOf(state, true, now);
     // A quick receiver's slots are shared: at most half for the backlog, because parking first attempts costs more.
-    if (state.inFlight > 0 && this.#isQuick(state)) {
+    if (state.inFlight > 0 && this.#isQuick(state, now)) {
       const share = Math.ceil(cap / 2) - expected;
       return share >= cap * MIN_BATCH_SHARE ? share : 0;
     }
@@ -178,25 +184,19 @@ export class ConcurrencyLimiter {
     return used === 0 || cap - used >= cap * MIN_BATCH_SHARE ? Math.max(0, cap - used) : 0;
   }
 
-  #hasRecentProgress({ lastProgressAt }: ReceiverState): boolean {
-    return this.#now() - lastProgressAt < SHORT_WAIT_MS;
-  }
-
   /** Whether the slots of the receiver free up fast enough to wait for one. */
-  #isQuick(state: ReceiverState): boolean {
+  #isQuick(state: ReceiverState, now: number): boolean {
     return (
-      circuitOf(state, this.#now()) === 'closed' &&
-      state.meanMs <= SHORT_WAIT_MS &&
-      this.#hasRecentProgress(state)
+      circuitOf(state, now) === 'closed' && state.meanMs <= SHORT_WAIT_MS && hasRecentProgress(state, now)
     );
   }
 
-  #capOf(state: ReceiverState, isFresh: boolean): number {
+  #capOf(state: ReceiverState, isFresh: boolean, now: number): number {
     // After a cool-down, one attempt at a time probes whether the receiver is back.
-    if (isFresh && circuitOf(state, this.#now()) !== 'closed') return 1;
-    const isStuck = state.inFlight > 0 && this.#now() - state.lastProgressAt > SLOW_MS;
+    if (isFresh && circuitOf(state, now) !== 'closed') return 1;
+    const isStuck = state.inFlight > 0 && now - state.lastProgressAt > SLOW_MS;
     if (isStuck || state.meanMs > SLOW_MS) return this.#slowCap;
-    return state.responsesInARow >= QUICK_AFTER && this.#isQuick(state) ? this.#quickCap : this.#cap;
+    return state.responsesInARow >= QUICK_AFTER && this.#isQuick(state, now) ? this.#quickCap : this.#cap;
   }
 
   #updateCoolDown(

@@ -2,6 +2,7 @@
 // queueing, look-up, connect, TLS, headers and body; no redirects; no decompression; a bounded response. `send` never
 // throws. Retries, signatures and records are handled elsewhere.
 
+import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import {
   type AddressPolicy,
@@ -13,6 +14,7 @@ import {
 } from '../../egress/address-guard.ts';
 import { type ConnectOptions, createConnect, DeliveryError } from '../../egress/connect.ts';
 import { type Connection, ConnectionPool } from './connections.ts';
+import { Deadline } from './deadline.ts';
 import {
   type Attempt,
   deliveryErrorOf,
@@ -30,6 +32,8 @@ const SECOND = 1000;
 const READ_BYTES = 64 * 1024;
 /** Most 1xx responses before the final one. */
 const MAX_INFORMATIONAL = 16;
+/** URLs whose judgement is kept: it depends on nothing but the URL and the policy. */
+const TARGETS_KEPT = 1000;
 
 export interface SenderOptions {
   /** Fixed for the lifetime of the sender: sockets are never shared across policies. */
@@ -72,7 +76,10 @@ export class WebhookSender {
   readonly timeoutMs: number;
   readonly #userAgent: string;
   readonly #pool: ConnectionPool;
-  readonly #inFlight = new Set<Promise<SendOutcome>>();
+  readonly #targets = new LRUCache<string, ReturnType<typeof parseTarget>>({ max: TARGETS_KEPT });
+  /** Requests in progress, and what is told when there are none. */
+  #inFlight = 0;
+  #onIdle: (() => void) | null = null;
   #isClosed = false;
 
   constructor({
@@ -112,67 +119,72 @@ export class WebhookSender {
    * after all, it sees the same `webhook-id` twice, as on any retry.
    */
   async send(request: SendRequest): Promise<SendOutcome> {
-    const sending = this.#send(request);
-    this.#inFlight.add(sending);
+    const attempt = newAttempt(this.timeoutMs, request.until);
+    const deadline = new Deadline(attempt.endsAt - attempt.startedAt, () => timeRanOut(attempt));
+    this.#inFlight += 1;
     try {
-      return await sending;
+      if (this.#isClosed) throw new DeliveryError('connect', 'The sender is shutting down.');
+      const target = this.#targetOf(request.url);
+      if (!target.ok) throw new DeliveryError(target.errorClass, target.reason);
+      await this.#exchangeWith(target, request, attempt, deadline);
+      return outcomeOf(attempt, null, this.#now());
+    } catch (error) {
+      return outcomeOf(attempt, deliveryErrorOf(error), this.#now());
     } finally {
-      this.#inFlight.delete(sending);
+      deadline.stop();
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#onIdle?.();
     }
   }
 
   /** Refuses new requests, waits for those in flight (each has its deadline), then closes all sockets. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(this.#inFlight);
+    if (this.#inFlight > 0)
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
     await this.#pool.close();
   }
 
-  async #send(request: SendRequest): Promise<SendOutcome> {
-    const attempt = newAttempt(this.timeoutMs, request.until);
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(timeRanOut(attempt)), attempt.endsAt - attempt.startedAt);
-    try {
-      if (this.#isClosed) throw new DeliveryError('connect', 'The sender is shutting down.');
-      const target = parseTarget(request.url, this.#policy);
-      if (!target.ok) throw new DeliveryError(target.errorClass, target.reason);
-      await this.#exchangeWith(target, request, attempt, deadline.signal);
-      return outcomeOf(attempt, null, this.#now());
-    } catch (error) {
-      return outcomeOf(attempt, deliveryErrorOf(error), this.#now());
-    } finally {
-      clearTimeout(timer);
-    }
+  #targetOf(url: string): ReturnType<typeof parseTarget> {
+    const known = this.#targets.get(url);
+    if (known !== undefined) return known;
+    const target = parseTarget(url, this.#policy);
+    this.#targets.set(url, target);
+    return target;
   }
 
   async #exchangeWith(
     target: Target,
     request: SendRequest,
     attempt: Attempt,
-    signal: AbortSignal,
+    deadline: Deadline,
   ): Promise<void> {
+    const { trace } = attempt;
     const dispatched = this.#requestTo(target, request);
-    let connection = await this.#pool.acquire(target, attempt.trace, signal);
+    let connection =
+      this.#pool.reuse(target, trace) ?? (await this.#pool.acquire(target, trace, deadline.signal));
     for (;;) {
       try {
-        const isWhole = await exchange(connection, dispatched, attempt, signal);
+        const isWhole = await exchange(connection, dispatched, attempt, deadline);
         this.#pool.release(connection, isWhole);
         return;
       } catch (error) {
         const failure = deliveryErrorOf(error);
         const hasAnswer = attempt.status !== null || attempt.informational > 0;
-        if (failure.errorClass !== 'reset' || connection.uses === 0 || hasAnswer || signal.aborted) {
+        if (failure.errorClass !== 'reset' || connection.uses === 0 || hasAnswer || deadline.hasPassed) {
           this.#pool.release(connection, false);
           throw failure;
         }
-        connection = await this.#pool.replace(connection, target, attempt.trace, signal);
+        connection = await this.#pool.replace(connection, target, trace, deadline.signal);
       }
     }
   }
 
   #requestTo({ url }: Target, { headers, body }: SendRequest): Dispatcher.DispatchOptions {
     const merged: Record<string, string> = { 'content-type': 'application/json' };
-    for (const [name, value] of Object.entries(headers)) merged[name.toLowerCase()] = value;
+    for (const name of Object.keys(headers)) merged[name.toLowerCase()] = headers[name] ?? '';
     // Like SNI, the host always comes from the URL that was checked.
     delete merged.host;
     merged['user-agent'] = this.#userAgent;
@@ -190,24 +202,23 @@ async function exchange(
   { client, address }: Connection,
   request: Dispatcher.DispatchOptions,
   attempt: Attempt,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<boolean> {
-  signal.throwIfAborted();
+  deadline.throwIfPassed();
   if (performance.now() >= attempt.endsAt) throw timeRanOut(attempt);
   attempt.address = address;
   attempt.trace.stage = 'before the response began';
   attempt.sentAt = performance.now();
   return await new Promise<boolean>((resolve, reject) => {
     const end = () => {
-      signal.removeEventListener('abort', abort);
+      deadline.onPassed = null;
       attempt.endedAt = performance.now();
     };
     const fail = (error: unknown) => {
       end();
       reject(error);
     };
-    const abort = () => fail(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
+    deadline.onPassed = fail;
 
     client.dispatch(request, {
       onRequestStart: () => {},
@@ -242,5 +253,7 @@ async function exchange(
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+  const flat: Record<string, string> = {};
+  for (const name of Object.keys(headers)) flat[name] = String(headers[name]);
+  return flat;
 }

@@ -41,9 +41,12 @@ export interface Sealer {
 const SALT = 16;
 const START = SALT + 12;
 
+const LABEL = Buffer.from('biolayer sealed text');
+const FIRST_BLOCK = Buffer.of(1);
+
 /** Key and nonce of the text that starts with these bytes. */
 function startOf(key: Buffer, start: Buffer): { textKey: Buffer; nonce: Buffer } {
-  const info = Buffer.concat([Buffer.from('biolayer sealed text'), start.subarray(0, SALT), Buffer.of(1)]);
+  const info = Buffer.concat([LABEL, start.subarray(0, SALT), FIRST_BLOCK]);
   return { textKey: createHmac('sha256', key).update(info).digest(), nonce: start.subarray(SALT) };
 }
 
