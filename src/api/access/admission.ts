@@ -97,6 +97,11 @@ export class Admission {
     return networks === null || isAllowedFrom(networks, this.#addresses.of(ctx.req));
   }
 
+  /** The caller's address, which `isAllowed` judges; null if it is unknown. */
+  addressOf(ctx: Context): string | null {
+    return this.#addresses.of(ctx.req);
+  }
+
   /**
    * Counts a request before its credential is looked up. @throws ApiError 429
    * @returns a function that undoes the count, for a valid credential.

@@ -15,7 +15,8 @@ import type { Admission } from './admission.ts';
 import type { Identity } from './identity.ts';
 import { IdentityCache, isExpired, type TokenIssuers } from './identity-cache.ts';
 import { LastUsed } from './last-used.ts';
-import { type Access, type Principal, scopesOf } from './principal.ts';
+import { PeriodicChecks } from './periodic-checks.ts';
+import { type Access, type Principal, permissionsOf, scopesOf } from './principal.ts';
 import { isSessionText, type SessionCookies } from './session-cookies.ts';
 
 /** Maximum age of a cached identity when a long request checks its authorization again, ms. */
@@ -28,6 +29,9 @@ export class Authenticator {
   readonly #lastUsed: LastUsed;
   readonly #cookies: SessionCookies;
   readonly #challengeParameters: (path: string) => readonly string[];
+  /** Of long requests. */
+  readonly checks = new PeriodicChecks();
+
   /** @param challengeParameters parameters of the challenge in a 401, by path; none without OAuth. */
   constructor(
     db: Db,
@@ -142,6 +146,14 @@ export class Authenticator {
     if (found === null || permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       return false;
     return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE_MS);
+  }
+
+  /** A digest of all that `stillAdmits` depends on; null where nothing of it can change. */
+  checkKeyOf(ctx: Context, principal: Principal): string | null {
+    if (!('org_id' in principal)) return null;
+    const { text } = this.#presented(ctx, sessionKindFor(principal));
+    const parts = [text, permissionsOf(principal), this.#admission.addressOf(ctx)];
+    return hash('sha256', JSON.stringify(parts), 'base64');
   }
 
   /**
@@ -269,11 +281,6 @@ function sessionKindOf(access: Access): SessionKind {
 /** Whose cookie an admitted caller may have sent. */
 function sessionKindFor(principal: Principal): SessionKind {
   return principal.kind === 'worker' ? 'worker' : 'console';
-}
-
-/** The permissions of a caller, without the expiry, which the rotation of a key changes. */
-function permissionsOf(principal: Principal): string {
-  return JSON.stringify({ ...principal, expires_at: null });
 }
 
 function permissionsChangedError(): ApiError {

@@ -98,4 +98,15 @@ export interface WorkerPrincipal {
 
 export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'anonymous' };
 
+const permissions = new WeakMap<Principal, string>();
+
+/** The permissions of a caller as text, without the expiry, which the rotation of a key changes. */
+export function permissionsOf(principal: Principal): string {
+  const known = permissions.get(principal);
+  if (known !== undefined) return known;
+  const text = JSON.stringify({ ...principal, expires_at: null });
+  permissions.set(principal, text);
+  return text;
+}
+
 export { maySeePool };

@@ -3,10 +3,8 @@
 
 import type { Context } from 'koa';
 import type { Authenticator } from './authenticate.ts';
+import { CHECK_INTERVAL_MS } from './periodic-checks.ts';
 import type { Access, Principal } from './principal.ts';
-
-/** Interval between checks, ms. Together with the age of the authenticator's cache it stays below one second. */
-const CHECK_INTERVAL_MS = 750;
 
 /** The authorization of one request, which is renewed while the request runs. */
 export class Reauthorization {
@@ -71,17 +69,19 @@ export class Reauthorization {
 
   #watch(): AbortController {
     const lost = new AbortController();
+    // An error, such as a short outage of Redis, does not end the request.
+    const isAdmitted = () => this.#authenticator.stillAdmits(this.#ctx, this.#principal).catch(() => true);
     const check = async () => {
-      // An error, such as a short outage of Redis, does not end the request.
-      if (await this.#authenticator.stillAdmits(this.#ctx, this.#principal).catch(() => true)) return;
+      if (await isAdmitted()) return;
       stop();
       lost.abort();
     };
-    // Jitter, since thousands of streams may have started together.
-    const timer = setInterval(() => void check(), CHECK_INTERVAL_MS + Math.random() * 100);
-    const unfollow = this.#authenticator.onRevocation(this.#principal, () => void check());
+    const recheck = () => void check();
+    const key = this.#authenticator.checkKeyOf(this.#ctx, this.#principal);
+    const leave = key === null ? undefined : this.#authenticator.checks.join(key, { isAdmitted, recheck });
+    const unfollow = this.#authenticator.onRevocation(this.#principal, recheck);
     const stop = () => {
-      clearInterval(timer);
+      leave?.();
       unfollow();
     };
     this.#ctx.res.once('close', stop);

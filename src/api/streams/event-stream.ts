@@ -92,8 +92,13 @@ export class EventStream extends Readable {
 
 /** An event as a frame. */
 export function frame({ id, event, data }: StreamEvent): string {
+  return frameOf(event, JSON.stringify(data), id);
+}
+
+/** As `frame`, of data that are JSON already. */
+export function frameOf(event: string, json: string, id?: string): string {
   const name = id === undefined ? '' : `id: ${id}\n`;
-  return `${name}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `${name}event: ${event}\ndata: ${json}\n\n`;
 }
 
 /**

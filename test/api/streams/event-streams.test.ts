@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EventStream } from '../../../src/api/streams/event-stream.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { disableEndpoint } from '../../../src/store/webhooks/disable-endpoint.ts';
 import {
@@ -20,7 +21,7 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type Listener, listen } from '../../support/events.ts';
-import { freshPrefix, redisPorts } from '../../support/redis.ts';
+import { freshPrefix, monitorRedis, redisPorts } from '../../support/redis.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
@@ -224,6 +225,32 @@ describe("a worker's stream", () => {
     expect((await person.client.request('GET', '/v1/worker/stream', { headers })).outcome).toBe(
       '400 invalid_cursor',
     );
+  });
+
+  test('is read once for all streams of the worker, each of which gets what its token may see', async () => {
+    const { org, poolId, person, task } = await staged();
+    const elsewhere = await createPool(org.client);
+    const move = (pool_ids: string[]) => org.client.patch(`/v1/workers/${person.worker_id}`, { pool_ids });
+    await move([elsewhere]);
+    const key = await createKey(api, org.client, { pools: [elsewhere] });
+    const { token } = await key.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+    await move([poolId, elsewhere]);
+    const confined = await follow(api.client(token), '/v1/worker/stream');
+    const streams = await Promise.all(
+      Array.from({ length: 20 }, () => follow(person.client, '/v1/worker/stream')),
+    );
+    for (const one of [confined, ...streams]) await one.next('worker');
+    const monitor = await monitorRedis(api.redis);
+    onTestFinished(() => monitor.close());
+    const { task_id } = await task();
+    for (const one of streams) expect((await one.next('offer')).data).toMatchObject({ task_id });
+    expect((await confined.next()).event).toBe('worker');
+    const log = orgKeysOf(api.prefix, org.org_id).workerLog(person.worker_id);
+    const reads = (await monitor.seen())
+      .split('\n')
+      .filter((line) => /"xrange"/i.test(line) && line.includes(log));
+    // Streams poll now and then as well.
+    expect(reads.length).toBeLessThan(10);
   });
 
   test('sends nothing of other workers', async () => {
