@@ -14,13 +14,20 @@ export interface Received {
 
 const received = (receiver: Client) => receiver.call<Received>('GET', '/', '');
 
-/** Waits until the receiver has `count` requests. @throws Error after `limit` ms. */
-export async function hasHad(receiver: Client, count: number, limit = 120_000): Promise<Received> {
+/**
+ * Waits until the receiver has `count` requests, and asks it every `pause` ms.
+ * @returns what it has then, which may be more. @throws Error after `limit` ms
+ */
+export async function hasHad(
+  receiver: Client,
+  count: number,
+  { pause = 50, limit = 120_000 }: { pause?: number; limit?: number } = {},
+): Promise<Received> {
   const end = performance.now() + limit;
   for (;;) {
     const seen = await received(receiver);
     if (seen.count >= count) return seen;
     if (performance.now() > end) throw new Error(`only ${seen.count} of ${count} arrived`);
-    await sleep(50);
+    await sleep(pause);
   }
 }
