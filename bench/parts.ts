@@ -8,6 +8,7 @@ import { measureDeliveries } from './parts/deliveries.ts';
 import { measureDurability } from './parts/durability.ts';
 import { measureFairness } from './parts/fairness.ts';
 import { measureGets } from './parts/gets.ts';
+import { measureGrowth } from './parts/growth.ts';
 import { measureHanging } from './parts/hanging.ts';
 import { measureAttack } from './parts/hostile.ts';
 import { measureLatency } from './parts/latency.ts';
@@ -38,6 +39,7 @@ export const PARTS: Record<string, Part> = {
   timers: measureTimers,
   matching: measureMatching,
   lists: measureLists,
+  growth: measureGrowth,
   streams: measureStreams,
   memory: measureMemory,
   starts: measureStarts,

@@ -26,7 +26,7 @@ export interface Child {
 export interface BenchEnvironment {
   redisUrl: string;
   redis: Redis;
-  /** Starts a compiled file, relative to `dist/`, as a process; resolves when it is ready. */
+  /** Starts a compiled file, relative to `dist/`, as a process, with the flags of package.json; resolves when it is ready. */
   start(file: string, env?: Record<string, string>): Promise<Child>;
   close(): Promise<void>;
 }
@@ -46,7 +46,8 @@ export async function startBenchEnvironment(): Promise<BenchEnvironment> {
     redisUrl: embedded.url,
     redis,
     async start(file, env = {}) {
-      const child = spawn(process.execPath, [fileURLToPath(new URL(`../${file}`, import.meta.url))], {
+      const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
+      const child = spawn(process.execPath, ['--max-semi-space-size=8', path], {
         env: {
           ...process.env,
           REDIS_URL: embedded.url,

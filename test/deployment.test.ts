@@ -143,3 +143,15 @@ describe('script/secrets', () => {
     }
   });
 });
+
+it('starts a process with the same flags from the image, by npm and in the benchmark', () => {
+  const [, flags] = /^ENV NODE_OPTIONS=(\S+)$/m.exec(read('Dockerfile')) ?? [];
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  for (const [name, file] of Object.entries({
+    start: 'server',
+    'start:web': 'web',
+    'start:worker': 'worker',
+  }))
+    expect(scripts[name]).toBe(`exec node ${flags} dist/src/${file}.js`);
+  expect(read('bench/stage.ts')).toContain(`['${flags}', path]`);
+});

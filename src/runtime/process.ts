@@ -1,6 +1,7 @@
 // What all process types have in common: start, log, the line that says it is ready, and an orderly shutdown.
 
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import type { Logger } from 'pino';
 import { type Config, ConfigError, type Environment, loadConfig } from '../config.ts';
 import { createSealer, type Sealer } from '../store/redis/sealing.ts';
@@ -15,6 +16,12 @@ const SHUTDOWN_LIMIT = 25_000;
  * supervisor has already sent to the whole process group.
  */
 const SAME_REQUEST = 1000;
+
+/**
+ * V8 collects its old generation when it has grown by so many per cent since the last time. By default it may be four times as large
+ * first, with what requests have left there: up to 100 MB more resident. Takes effect at the next collection, in threads too.
+ */
+const HEAP_GROWTH_PERCENT = 100;
 
 /** First part of every key in Redis. */
 export const PREFIX = 'bl';
@@ -33,6 +40,7 @@ export async function runProcess<T extends Config>(
   start: (config: T, log: Logger) => Promise<void>,
 ): Promise<void> {
   let level = 'info';
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
   try {
     const config = load(process.env);
     level = config.logLevel;
