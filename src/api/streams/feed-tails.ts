@@ -16,6 +16,13 @@ const PAGES_KEPT = 10;
 /** Polling interval, ms: notifications can be lost. */
 const POLL_MS = 5000;
 
+/**
+ * A read waits this long for each follower, ms, and no longer than the most. What follows soon, such as the offer of a new task,
+ * is then sent in the same write; writes to thousands of followers take three times as long as this wait.
+ */
+const WAIT_FOR_EACH_MS = 0.008;
+const MAX_WAIT_MS = 50;
+
 export interface TailEvent {
   position: string;
   /** Pool of the event's task; null when the task has none, and for an event of the org itself. */
@@ -161,9 +168,13 @@ class Tail {
     this.#readAgain = true;
     if (this.#isReading) return;
     this.#isReading = true;
-    void this.#read().finally(() => {
-      this.#isReading = false;
-    });
+    const read = () =>
+      void this.#read().finally(() => {
+        this.#isReading = false;
+      });
+    const wait = Math.min(MAX_WAIT_MS, Math.floor(this.#followers.size * WAIT_FOR_EACH_MS));
+    if (wait === 0) read();
+    else setTimeout(read, wait);
   }
 
   async #read(): Promise<void> {
