@@ -18,10 +18,9 @@ import { atomicRead } from '../redis/atomic-read.ts';
 import { type Change, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { packJson, unpackJson } from '../redis/packing.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { required, UnreadableRecord } from '../redis/unreadable.ts';
-import { PACKED_FORM } from '../tasks/task-record.ts';
+import { PACKED_FORM, packTask, unpackTask } from '../tasks/task-record.ts';
 import { type WholeTask, wholeOfArchived } from '../tasks/tasks.ts';
 import { readDelivery } from '../webhooks/delivery-record.ts';
 import {
@@ -202,7 +201,7 @@ export function archivedMemberOf({ task_id, task }: ArchivedTask, segment: strin
  */
 export function toSegmentForm(sealer: Sealer, orgId: string, read: ArchivedTask): ArchivedTask {
   return withPacked(read, (value) => {
-    const packed = unpackJson(value);
+    const packed = unpackTask(orgId, value);
     replaceSecret(packed, 'sealed', 'plain', (text) => sealer.open(text, callbackAuthContext(orgId)));
     return JSON.stringify(packed);
   });
@@ -213,7 +212,7 @@ export function fromSegmentForm(sealer: Sealer, orgId: string, read: ArchivedTas
   const { task, ...rest } = withPacked(read, (value) => {
     const packed: unknown = JSON.parse(value.toString());
     replaceSecret(packed, 'plain', 'sealed', (text) => sealer.seal(text, callbackAuthContext(orgId)));
-    return packJson(packed);
+    return packTask(orgId, packed);
   });
   const others = pairsOf(task).filter(([name]) => name !== 'f');
   return { ...rest, task: [...others.flat(), 'f', String(PACKED_FORM)] };

@@ -84,7 +84,7 @@ export function forgetHistory(db: Db, finished: Task): Write[] {
     [
       'HSET',
       orgKeysOf(db.prefix, org_id).task(task_id),
-      ...packedFields(task_id, [input, stateOf(finished), [], '']),
+      ...packedFields(finished, [input, stateOf(finished), [], '']),
     ],
   ];
 }
@@ -121,7 +121,7 @@ export function taskWrites(
   if (isFinal(task.status)) {
     const whole = [...history, ...entries.map(packEntry)];
     const isChained = isWholeUpTo(before?.head, history);
-    const packed = packedFields(taskId, [input, state, whole, lastHash], isChained ? entries.length : 0);
+    const packed = packedFields(task, [input, state, whole, lastHash], isChained ? entries.length : 0);
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(

@@ -29,6 +29,10 @@ export class ByteWriter {
     this.#before = time;
   }
 
+  bytes(bytes: Buffer): void {
+    this.at += bytes.copy(this.#bytes, this.at);
+  }
+
   hex(digits: string): void {
     this.at += this.#bytes.write(digits, this.at, 'hex');
   }
@@ -74,6 +78,12 @@ export class ByteReader {
     const change = this.varint();
     this.#before += change % 2 === 0 ? change / 2 : -(change + 1) / 2;
     return this.#before;
+  }
+
+  bytes(length: number): Buffer {
+    this.at += length;
+    if (this.at > this.#bytes.length) throw new RangeError('the bytes end too soon');
+    return this.#bytes.subarray(this.at - length, this.at);
   }
 
   hex(length: number): string {

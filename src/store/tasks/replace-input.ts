@@ -22,6 +22,7 @@ export async function replaceInput(
   change: (input: TaskInput) => TaskInput,
 ): Promise<boolean> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
+  const ids = { org_id: orgId, task_id: taskId };
   return updateWithRetry('task', async () => {
     const [version, plain, packed, form] = await fetched(key, db.redis.hmgetBuffer(key, 'v', 'i', 'z', 'f'));
     const unknown = readForm(form, TASK_FORM);
@@ -32,9 +33,9 @@ export async function replaceInput(
     if (packed) {
       // The purge of a history replaces it without a new version.
       guards.push({ kind: 'field', key, field: 'z', value: packed });
-      const [input, state, history, head] = required(key, readPacked(packed));
+      const [input, state, history, head] = required(key, readPacked(orgId, packed));
       const after = change(input);
-      if (after !== input) write = ['HSET', key, ...packedFields(taskId, [after, state, history, head])];
+      if (after !== input) write = ['HSET', key, ...packedFields(ids, [after, state, history, head])];
     } else if (plain) {
       const input = required(key, readInput(plain.toString()));
       const after = change(input);

@@ -2,6 +2,7 @@
 // a field of its own), and a list with its history. When it is final, all of that is packed into one compressed field, because
 // most tasks of an org are final and rarely read.
 
+import { orgOf } from '../../state/access/tenant.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { eventIdOf } from '../../state/tasks/event-id.ts';
 import { entryHash } from '../../state/tasks/history.ts';
@@ -21,11 +22,11 @@ import { packJson, unpackJson } from '../redis/packing.ts';
 
 /**
  * The current format version of tasks, stored in field `f` of the hash. Version 1 has no `not_before`, which older processes
- * would ignore; version 3 are final tasks as `packJson` packs them now. Earlier final tasks have no `f`.
+ * would ignore; version 4 are final tasks as `packJson` packs them now, version 3 as it did before. Earlier final tasks have no `f`.
  */
-export const TASK_FORM = 3;
+export const TASK_FORM = 4;
 /** The format version of final tasks: packed as older processes cannot read it. */
-export const PACKED_FORM = 3;
+export const PACKED_FORM = 4;
 
 /** The lowest format version that has all of this input, so that older processes can use the tasks that they know. */
 export function formOfTask({ not_before }: TaskInput): number {
@@ -200,10 +201,24 @@ export type Packed = [input: TaskInput, state: State, history: PackedEntry[], he
  * The fields of a final task that depend on its content.
  * @param fresh so many of the last entries were made from the one before them just now: ids and hashes follow from their content
  */
-export function packedFields(taskId: string, packed: Packed, fresh = 0): (string | number | Buffer)[] {
+export function packedFields(
+  { org_id, task_id }: Pick<Task, 'org_id' | 'task_id'>,
+  packed: Packed,
+  fresh = 0,
+): (string | number | Buffer)[] {
   const [input, state, history, head] = packed;
-  const stored: Packed = [input, state, withoutDerived(taskId, history, fresh), head, formOfTask(input)];
-  return ['z', packJson(stored), 'f', PACKED_FORM];
+  const stored: Packed = [input, state, withoutDerived(task_id, history, fresh), head, formOfTask(input)];
+  return ['z', packTask(org_id, stored), 'f', PACKED_FORM];
+}
+
+/** Packs the parts of a final task of an org, or what has replaced them, such as plain secrets. */
+export function packTask(orgId: string, parts: unknown): Buffer {
+  return packJson(parts, [orgOf(orgId)]);
+}
+
+/** What `packTask` packed. @throws Error when the bytes are damaged */
+export function unpackTask(orgId: string, packed: Buffer): unknown {
+  return unpackJson(packed, [orgOf(orgId)]);
 }
 
 /** The history of a final task. */
@@ -211,11 +226,11 @@ export function historyIn(taskId: string, [, , entries, head]: Packed): HistoryE
   return unpackEntries(taskId, entries, head);
 }
 
-/** Reads the packed field of a final task. */
-export function readPacked(packed: Buffer): Read<Packed> {
+/** Reads the packed field of a final task of an org. */
+export function readPacked(orgId: string, packed: Buffer): Read<Packed> {
   let value: unknown;
   try {
-    value = unpackJson(packed);
+    value = unpackTask(orgId, packed);
   } catch {
     return broken('not compressed JSON');
   }

@@ -72,7 +72,7 @@ function readStored(
   const fixed = { task_id: id, org_id: orgId, version: Number(version?.toString()) };
   if (!Number.isInteger(fixed.version)) return required(key, broken('incomplete'));
   if (packed) {
-    const [packedInput, packedState, , packedHead] = required(key, readPacked(packed));
+    const [packedInput, packedState, , packedHead] = required(key, readPacked(orgId, packed));
     return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead, packed };
   }
   if (!state || !input || !head) return required(key, broken('incomplete'));
@@ -111,7 +111,7 @@ export function wholeOfArchived(db: Db, orgId: string, archived: ArchivedTask): 
   const key = orgKeysOf(db.prefix, orgId).task(archived.task_id);
   const fields = FIELDS.map((field) => fieldIn(archived.task, field));
   const stored = readStored(orgId, archived.task_id, key, fields);
-  return stored && { ...stored, history: historyOf(archived.task_id, key, stored.packed ?? null, key, []) };
+  return stored && { ...stored, history: historyOf(stored.task, key, stored.packed ?? null, key, []) };
 }
 
 async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
@@ -131,7 +131,7 @@ async function loadLiveWhole(db: Db, orgId: string, id: string): Promise<WholeTa
   const packed = fields[4];
   return {
     ...stored,
-    history: historyOf(id, keys.task(id), packed ?? null, keys.history(id), list),
+    history: historyOf(stored.task, keys.task(id), packed ?? null, keys.history(id), list),
   };
 }
 
@@ -141,6 +141,7 @@ export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promi
 }
 
 function entriesOf(
+  orgId: string,
   key: string,
   packed: Buffer | null,
   listKey: string,
@@ -148,19 +149,19 @@ function entriesOf(
 ): PackedEntry[] {
   return packed === null
     ? list.map((text) => required(listKey, readEntry(text)))
-    : required(key, readPacked(packed))[2];
+    : required(key, readPacked(orgId, packed))[2];
 }
 
 function historyOf(
-  taskId: string,
+  { org_id, task_id }: Pick<Task, 'org_id' | 'task_id'>,
   key: string,
   packed: Buffer | null,
   listKey: string,
   list: readonly string[],
 ): HistoryEntry[] {
   return packed === null
-    ? unpackEntries(taskId, entriesOf(key, null, listKey, list))
-    : historyIn(taskId, required(key, readPacked(packed)));
+    ? unpackEntries(task_id, entriesOf(org_id, key, null, listKey, list))
+    : historyIn(task_id, required(key, readPacked(org_id, packed)));
 }
 
 /** The stored entries of the history of a loaded task, unless it has changed since, oldest first. @throws UnreadableRecord */
@@ -168,7 +169,7 @@ export async function loadEntries(db: Db, { task, packed }: StoredTask): Promise
   const keys = orgKeysOf(db.prefix, task.org_id);
   const listKey = keys.history(task.task_id);
   const list = packed === undefined ? await fetched(listKey, db.redis.lrange(listKey, 0, -1)) : [];
-  return entriesOf(keys.task(task.task_id), packed ?? null, listKey, list);
+  return entriesOf(task.org_id, keys.task(task.task_id), packed ?? null, listKey, list);
 }
 
 /** Loads a task, as `loadTask`, and the stored entries of its history, oldest first, in one round trip. */
@@ -183,7 +184,7 @@ export async function loadWithEntries(
     loadTask(db, orgId, taskId),
     fetched(listKey, db.redis.lrange(listKey, 0, -1)),
   ]);
-  return { stored, entries: entriesOf(keys.task(taskId), stored?.packed ?? null, listKey, list) };
+  return { stored, entries: entriesOf(orgId, keys.task(taskId), stored?.packed ?? null, listKey, list) };
 }
 
 /** The history of a task in Redis, oldest first. @throws UnreadableRecord */
@@ -194,7 +195,7 @@ export async function loadHistory(db: Db, orgId: string, taskId: string): Promis
     fetched(key, db.redis.hgetBuffer(key, 'z')),
     fetched(listKey, db.redis.lrange(listKey, 0, -1)),
   ]);
-  return historyOf(taskId, key, packed, listKey, list);
+  return historyOf({ org_id: orgId, task_id: taskId }, key, packed, listKey, list);
 }
 
 /** Loads a task with one event of its history; null when there is no such event. @throws as `loadTask` */
@@ -212,7 +213,7 @@ export async function loadEvent(
   ]);
   if (stored === null) return null;
   if (stored.packed !== undefined) {
-    const event = historyOf(taskId, listKey, stored.packed, listKey, [])[sequence - 1];
+    const event = historyOf(stored.task, listKey, stored.packed, listKey, [])[sequence - 1];
     return event === undefined ? null : { task: stored.task, event };
   }
   const entries = list.map((text) => required(listKey, readEntry(text)));
@@ -245,7 +246,7 @@ export function readWebhookSubject(
   const unknown = readForm(stored.form, TASK_FORM);
   if (unknown !== null) return required(key, unknown);
   if (stored.packed !== null) {
-    const [input, state, history] = required(key, readPacked(stored.packed));
+    const [input, state, history] = required(key, readPacked(org_id, stored.packed));
     const entry = history[sequence - 1];
     if (entry === undefined) return null;
     const hasChanged = sequence < (state.metadata_since ?? 0);
