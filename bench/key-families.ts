@@ -25,7 +25,7 @@ const FAMILIES: readonly (readonly [pattern: RegExp, family: Family])[] = [
   [/^index:request_id/, 'index of request ids'],
   [/^index:/, 'indexes'],
   [/^feed$/, 'feed'],
-  [/^retain$/, 'retention'],
+  [/^(purges|retain)$/, 'retention'],
   [/^(offers|worker-log):/, 'offers and logs of workers'],
   [/^due/, 'due times'],
 ];

@@ -66,8 +66,8 @@ async function finishTasks(api: Client, org: Org, count: number): Promise<void> 
 /** Makes all finished tasks due at once. @returns their number. */
 async function makeDue({ redis }: BenchEnvironment): Promise<number> {
   let count = 0;
-  for (const key of retainKeys()) {
-    const members = await redis.zrange(key, 0, '-1');
+  for (const key of purgeKeys()) {
+    const members = await redis.zrangeBuffer(key, 0, '-1');
     count += members.length;
     if (members.length > 0) await redis.zadd(key, ...members.flatMap((member) => [1, member]));
   }
@@ -76,10 +76,10 @@ async function makeDue({ redis }: BenchEnvironment): Promise<number> {
 
 /** Number of remaining finished tasks. */
 async function leftToPurge({ redis }: BenchEnvironment): Promise<number> {
-  const counts = await Promise.all(retainKeys().map((key) => redis.zcard(key)));
+  const counts = await Promise.all(purgeKeys().map((key) => redis.zcard(key)));
   return counts.reduce((sum, one) => sum + one, 0);
 }
 
-function retainKeys(): string[] {
-  return PARTITIONS.map((partition) => partitionKeys(PREFIX, partition).retain);
+function purgeKeys(): string[] {
+  return PARTITIONS.map((partition) => partitionKeys(PREFIX, partition).purges);
 }

@@ -2,10 +2,9 @@
 // small batches and pauses after each for a multiple of the time that it took, so it slows down when Redis is busy.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Due } from '../state/tasks/retention.ts';
 import { allTenants } from '../store/identity/orgs.ts';
 import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
-import { duePurges, type Purged, postpone, purge } from '../store/maintenance/retention.ts';
+import { type Due, duePurges, type Purged, postpone, purge } from '../store/maintenance/retention.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
 import { orgKeysOf, partitionKeys } from '../store/redis/keys.ts';
@@ -27,9 +26,6 @@ const RETRY_AFTER_MS = 3600_000;
 const TRIM_EVERY_MS = 3600_000;
 /** The lock of a dead process ends after this, ms. */
 const LOCK_MS = 60_000;
-
-/** Form of a member of the index. */
-const NOTE = /^\S+ \S+( log)?$/;
 
 export class Retention {
   readonly #db: Db;
@@ -84,8 +80,10 @@ export class Retention {
   async run(mayContinue: MayContinue = async () => true): Promise<Purged> {
     const sum: Purged = { tasks: 0, logs: 0 };
     let isOver = false;
-    const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).retain;
-    const due = await partitionsWith(this.#db, ({ retain }) => [['ZCOUNT', retain, 0, this.#db.clock.now()]]);
+    const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).purges;
+    const due = await partitionsWith(this.#db, ({ purges, retain }) =>
+      [purges, retain].map((key) => ['ZCOUNT', key, 0, this.#db.clock.now()]),
+    );
     await forEachIntact(this.#db, due, keyOf, async (partition) => {
       for (let batches = 0; batches < MAX_BATCHES && !isOver && !this.#task.isClosing; batches += 1) {
         const start = performance.now();
@@ -105,14 +103,14 @@ export class Retention {
 
   /** The due members of the partition, null when there are none; malformed ones become dead entries. */
   async #due(partition: string): Promise<Due[] | null> {
-    const { retain } = partitionKeys(this.#db.prefix, partition);
-    const due = await duePurges(this.#db, partition, BATCH);
-    for (const { member, at: score } of due.filter((one) => !NOTE.test(one.member))) {
+    const { due, malformed } = await duePurges(this.#db, partition, BATCH);
+    for (const { key: index, member: name, at: score } of malformed) {
       const reason = 'the member of an index is malformed';
-      this.#log.error({ index: retain, member }, 'the member of an index is malformed, and is set aside');
-      await moveMemberToDead(this.#db, partition, retain, { name: member, score, reason });
+      const member = name.toString();
+      this.#log.error({ index, member }, 'the member of an index is malformed, and is set aside');
+      await moveMemberToDead(this.#db, partition, index, { name, score, reason });
     }
-    return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
+    return due.length + malformed.length === 0 ? null : due;
   }
 
   /** Trims the feeds of all orgs. @param mayContinue as for `run` */

@@ -313,6 +313,7 @@ describe('a sweep', () => {
       keys.orphanedReservations,
       keys.replays,
       keys.orderReleased,
+      keys.purges,
       keys.retain,
     ];
     for (const key of indexes) await db.redis.zadd(key, 1, 'nonsense');
@@ -344,6 +345,7 @@ describe('a sweep', () => {
         keys.orderReleased,
         keys.backlogged,
         keys.orgs,
+        keys.purges,
         keys.retain,
       ])
         await db.redis.set(key, 'nonsense');
@@ -394,7 +396,7 @@ describe('retention', () => {
     await db.redis.hset(keys.task(broken?.task_id ?? ''), 'z', 'garbage');
     const seen = withClockAhead(db, 48 * HOUR);
     expect(await new Retention({ db: seen, log: recordingLog() }).run()).toMatchObject({ tasks: 2 });
-    expect(await db.redis.zcard(keys.retain)).toBe(1);
+    expect(await db.redis.zcard(keys.purges)).toBe(1);
     await expect.poll(() => deadEntries(db)).toMatchObject([{ name: keys.task(broken?.task_id ?? '') }]);
   });
 
@@ -437,7 +439,7 @@ describe('retention', () => {
     await retention.close();
     expect(await redis.get(lock)).toBe('another');
     // At most one batch of twenty was in progress.
-    expect(await redis.zcard(orgKeysOf(db.prefix, org).retain)).toBeGreaterThanOrEqual(5);
+    expect(await redis.zcard(orgKeysOf(db.prefix, org).purges)).toBeGreaterThanOrEqual(5);
   });
 });
 

@@ -15,6 +15,7 @@ import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { sweepEvidence } from '../../src/store/maintenance/evidence-sweep.ts';
 import { commit, EMPTY_CHANGE } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
+import { newNumberedId } from '../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
 import { loadTask } from '../../src/store/tasks/tasks.ts';
@@ -33,6 +34,7 @@ import {
   taskOf,
 } from '../support/db.ts';
 import { ERRORS_ONLY, withClockAhead } from '../support/processors.ts';
+import { recordAsBefore } from '../support/retention.ts';
 import { type InputChange, sampleInput } from '../support/tasks.ts';
 import { filesIn } from '../support/uploads.ts';
 
@@ -109,13 +111,19 @@ async function tracesOf({ task_id }: Task): Promise<string[]> {
       hash: () => db.redis.hgetall(key),
       list: () => db.redis.lrange(key, 0, '-1'),
       set: () => db.redis.smembers(key),
-      zset: () => db.redis.zrange(key, 0, '-1'),
+      zset: () =>
+        db.redis.zrangeBuffer(key, 0, '-1').then((all) => all.map((one) => `${one} ${uuidIn(one)}`)),
       stream: () => db.redis.xrange(key, '-', '+'),
       none: () => '',
     }[(await db.redis.type(key)) as 'string']();
     if (`${key} ${JSON.stringify(values)}`.includes(task_id)) found.push(key);
   }
   return found;
+}
+
+/** The id that bytes may begin with, as text. */
+function uuidIn(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5 ');
 }
 
 describe('a finished task', () => {
@@ -125,7 +133,9 @@ describe('a finished task', () => {
     const task = await completed(org, { more: keep(2), handoff: { callback_url } });
     await deliver(task);
     const open = await addTask(db, org);
-    expect((await tracesOf(task)).length).toBeGreaterThan(8);
+    const traces = await tracesOf(task);
+    expect(traces.length).toBeGreaterThan(8);
+    expect(traces).toContain(orgKeysOf(db.prefix, org).purges);
 
     const end = task.updated_at + 2 * DAY - db.clock.now();
     expect(await run(withClockAhead(db, end - SECOND))).toEqual({ tasks: 0, logs: 0 });
@@ -231,6 +241,52 @@ describe('a task with log_required false', () => {
     const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
     expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
     expect(await tracesOf(task)).toEqual([]);
+  });
+});
+
+describe('a purge that an earlier version recorded', () => {
+  it('is made in time, with those of this version', async () => {
+    const org = newNumberedId(db.clock.now(), 77);
+    const before = await completed(org, { more: keep(1) });
+    const now = await completed(org, { more: keep(1) });
+    expect(await recordAsBefore(db, before)).toEqual([`${org} ${before.task_id}`]);
+    expect(await run(withClockAhead(db, DAY - 10 * SECOND))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, DAY + 10 * SECOND))).toEqual({ tasks: 2, logs: 0 });
+    await sweepEvidence(db, files);
+    expect(await tracesOf(before)).toEqual([]);
+    expect(await tracesOf(now)).toEqual([]);
+  });
+
+  it('is made of the history alone, and then of the task', async () => {
+    const org = freshOrg(db);
+    const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
+    expect(await recordAsBefore(db, task)).toEqual([`${org} ${task.task_id}`, `${org} ${task.task_id} log`]);
+    expect(await run(withClockAhead(db, SECOND))).toEqual({ tasks: 0, logs: 1 });
+    expect(await taskOf(db, org, task.task_id)).toEqual(task);
+    expect(await run(withClockAhead(db, DAY + SECOND))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(task)).toEqual([]);
+  });
+
+  it('leaves nothing when it was due before that of its history', async () => {
+    const org = freshOrg(db);
+    const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
+    await recordAsBefore(db, task);
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(task)).toEqual([]);
+  });
+
+  it('waits for deliveries and for an open dispute', async () => {
+    const org = freshOrg(db);
+    const waits = await cancel(await addTask(db, org, { more: keep(1), handoff: { callback_url } }));
+    const held = await disputed(org);
+    for (const task of [waits, held]) await recordAsBefore(db, task);
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    await deliver(waits);
+    expect(await run(withClockAhead(db, 2 * DAY + 20 * SECOND))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(waits)).toEqual([]);
+    expect(await loadTask(db, org, held.task_id)).not.toBeNull();
+    expect(await run(withClockAhead(db, 32 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(held)).toEqual([]);
   });
 });
 

@@ -5,7 +5,6 @@ import { Readable } from 'node:stream';
 import { type Candidate, dissolvedAt, isDueForArchive, segmentGroups } from '../../state/tasks/archiving.ts';
 import { isInReview } from '../../state/tasks/attention.ts';
 import { isFinal, STATUSES } from '../../state/tasks/lifecycle.ts';
-import { historyRetentionMember } from '../../state/tasks/retention.ts';
 import { lastDeliveryDue } from '../commands/task-removal.ts';
 import { dropStaged, stageFile } from '../evidence/orphaned-files.ts';
 import { pairsOf } from '../redis/archive.ts';
@@ -15,6 +14,7 @@ import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { scan } from '../redis/lists.ts';
 import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
+import { purgeTimesOf } from '../tasks/retention-index.ts';
 import { readDelivery } from '../webhooks/delivery-record.ts';
 import { type ArchiveStore, removeSegment, segmentContext, segmentMember, segmentPath } from './archive.ts';
 import { archiveKey, KEY_FIELD } from './archive-key.ts';
@@ -71,12 +71,12 @@ async function* windows(db: Db, orgId: string, after: number): AsyncGenerator<Ca
   for await (const ids of scan(db, finals, created)) {
     const [ends, purges] = await Promise.all([
       Promise.all(ids.map((id) => nullIfUnreadable(db, () => endOf(db, keys.task(id))))),
-      db.redis.zmscore(keys.retain, ...ids.map((id) => `${orgId} ${id}`)),
+      purgeTimesOf(db, orgId, ids),
     ]);
     const found = ids.flatMap((task_id, at): Candidate[] => {
       const [ended, purge] = [ends[at] ?? null, purges[at] ?? null];
       if (ended === null || purge === null) return [];
-      const one = { task_id, ended_at: Number(ended), purge_at: Number(purge) };
+      const one = { task_id, ended_at: Number(ended), purge_at: purge };
       return isDueForArchive(one, now, after) ? [one] : [];
     });
     window.push(...found);
@@ -134,10 +134,10 @@ async function familyOf(db: Db, orgId: string, taskId: string): Promise<Family |
   const found = await readTaskKeys(db, orgId, taskId);
   if (found === null) return null;
   const { task } = found;
-  const { retain } = orgKeysOf(db.prefix, orgId);
   const isWaitedFor = isInReview(task) || pairsOf(found.keys.deliveries).some(isUnsettled);
   if (isWaitedFor || (await lastDeliveryDue(db, task)) !== null) return null;
-  if ((await db.redis.zscore(retain, historyRetentionMember(task))) !== null) return null;
+  const [history] = task.input.audit.log_required ? [] : await purgeTimesOf(db, orgId, [taskId], true);
+  if (history != null) return null;
   // Of a task that ended before its copies were made there are none.
   const ids = (task.copies ?? []).map((one) => one.task_id);
   const copies = await Promise.all(ids.map((id) => readTaskKeys(db, orgId, id)));
@@ -207,10 +207,10 @@ function replace(
   families: readonly Family[],
   after: number,
 ): Promise<boolean> {
-  const { archive, retain } = orgKeysOf(db.prefix, orgId);
+  const { archive, purges } = orgKeysOf(db.prefix, orgId);
   const isRegistered: Guard = { kind: 'field', key: archive, field: id, value: sha256 };
   const ends = families.flatMap(([one]) => (one === undefined ? [] : [one.task.updated_at]));
-  const isDue: Guard = { kind: 'due', key: retain, at: Math.max(...ends) + after, clock: db.clock };
+  const isDue: Guard = { kind: 'due', key: purges, at: Math.max(...ends) + after, clock: db.clock };
   return commit(
     db.redis,
     merge(

@@ -14,12 +14,18 @@ import {
   fieldIn,
   pairsOf,
 } from '../redis/archive.ts';
-import { atomicRead } from '../redis/atomic-read.ts';
+import { atomicRead, type Read } from '../redis/atomic-read.ts';
 import { type Change, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { required, UnreadableRecord } from '../redis/unreadable.ts';
+import {
+  type RetentionEntry,
+  retentionEntries,
+  retentionEntry,
+  retentionRemovals,
+} from '../tasks/retention-index.ts';
 import { PACKED_FORM, packTask, unpackTask } from '../tasks/task-record.ts';
 import { type WholeTask, wholeOfArchived } from '../tasks/tasks.ts';
 import { readDelivery } from '../webhooks/delivery-record.ts';
@@ -34,6 +40,8 @@ import {
 /** A finished task as Redis holds it. */
 export interface TaskInRedis extends WholeTask {
   keys: ArchivedTask;
+  /** What the two sets say of its purge; the score is null where they say nothing. */
+  entries: readonly (RetentionEntry & { score: number | null })[];
 }
 
 /**
@@ -42,6 +50,7 @@ export interface TaskInRedis extends WholeTask {
  */
 export async function readTaskKeys(db: Db, orgId: string, taskId: string): Promise<TaskInRedis | null> {
   const keys = orgKeysOf(db.prefix, orgId);
+  const about = { org_id: orgId, task_id: taskId, log: false };
   const replies = await atomicRead(
     db.redis,
     [
@@ -50,17 +59,18 @@ export async function readTaskKeys(db: Db, orgId: string, taskId: string): Promi
       ['HGETALL', keys.ordering(taskId)],
       ['HGETALL', keys.evidence(taskId)],
       ['LRANGE', keys.messages(taskId), 0, -1],
-      ['ZSCORE', keys.retain, `${orgId} ${taskId}`],
+      ...retentionEntries(db, about).map(({ key, member }): Read => ['ZSCORE', key, member]),
     ],
     'bytes',
   );
-  const [task, deliveries, ordering, evidence, messages, purgeAt] = await Promise.all(replies).catch(
+  const [task, deliveries, ordering, evidence, messages, ...purgeTimes] = await Promise.all(replies).catch(
     (error) => {
       throw wrongType(keys.task(taskId), error);
     },
   );
   const fields = (reply: unknown): Fields =>
     (reply as Buffer[]).map((one, at) => (at % 2 === 0 ? String(one) : one));
+  const times = purgeTimes.map((one) => (one === null ? null : Number(String(one))));
   const read: ArchivedTask = {
     task_id: taskId,
     family: taskId,
@@ -69,11 +79,12 @@ export async function readTaskKeys(db: Db, orgId: string, taskId: string): Promi
     ordering: fields(ordering),
     evidence: fields(evidence),
     messages: messages as Buffer[],
-    purge_at: purgeAt === null ? null : Number(String(purgeAt)),
+    purge_at: times.find((one) => one !== null) ?? null,
   };
   if (fieldIn(read.task, 'z') === null) return null;
-  const whole = wholeOfArchived(db, orgId, read);
-  return whole && { ...whole, keys: { ...read, family: whole.task.copy_of ?? taskId } };
+  const found = wholeOfArchived(db, orgId, read);
+  const entries = retentionEntries(db, about).map((entry, at) => ({ ...entry, score: times[at] ?? null }));
+  return found && { ...found, entries, keys: { ...read, family: found.task.copy_of ?? taskId } };
 }
 
 function wrongType(key: string, error: Error): Error {
@@ -85,18 +96,20 @@ function wrongType(key: string, error: Error): Error {
 }
 
 /** Guards and writes that replace what Redis holds about a task by its entry in the index of archived tasks. */
-export function archiveChange(db: Db, { keys: read, ...whole }: TaskInRedis, segment: string): Change {
+export function archiveChange(
+  db: Db,
+  { keys: read, entries, ...whole }: TaskInRedis,
+  segment: string,
+): Change {
   const { org_id, task_id, version } = whole.task;
   const keys = orgKeysOf(db.prefix, org_id);
   const deliveries = pairsOf(read.deliveries);
-  const { retain } = keys;
-  const member = `${org_id} ${task_id}`;
   const guards: Guard[] = [
     { kind: 'version', key: keys.task(task_id), version },
     // Resealing and the purge of a history replace it without a new version.
     { kind: 'field', key: keys.task(task_id), field: 'z', value: fieldIn(read.task, 'z') },
     { kind: 'version', key: keys.evidence(task_id), version: Number(fieldIn(read.evidence, 'v') ?? 0) },
-    { kind: 'score', key: retain, member, score: read.purge_at },
+    ...entries.map((entry): Guard => ({ kind: 'score', ...entry })),
     // A delivery may be sent again without a new version of the task.
     {
       kind: 'below_limit',
@@ -117,7 +130,7 @@ export function archiveChange(db: Db, { keys: read, ...whole }: TaskInRedis, seg
     ),
     ...taskRemovalWrites(db, whole.task),
     ['UNLINK', keys.evidence(task_id)],
-    ['ZREM', retain, member],
+    ...retentionRemovals(db, { org_id, task_id, log: false }),
     ['ZADD', keys.index(ARCHIVED), 0, archivedMemberOf(read, segment)],
   ];
   return { guards, writes };
@@ -140,6 +153,7 @@ function restoreOne(db: Db, orgId: string, segment: string, read: ArchivedTask):
   const whole = wholeOfArchived(db, orgId, read);
   if (whole === null) throw new UnreadableRecord(key, { kind: 'broken', reason: 'not a final task' });
   const { task } = whole;
+  const purge = retentionEntry(db, { org_id: orgId, task_id, log: false });
   const archived = { key: keys.index(ARCHIVED), member: archivedMemberOf(read, segment) };
   const indexes = [
     ...indexesOf(task),
@@ -164,7 +178,7 @@ function restoreOne(db: Db, orgId: string, segment: string, read: ArchivedTask):
       ...(read.messages.length === 0 ? [] : [['RPUSH', keys.messages(task_id), ...read.messages] as const]),
       ...indexes.map((name): Write => ['ZADD', keys.index(name), 0, task_id]),
       ...listWrites(db, whole, read),
-      ...(purge_at === null ? [] : [['ZADD', keys.retain, purge_at, `${orgId} ${task_id}`] as const]),
+      ...(purge_at === null ? [] : [['ZADD', purge.key, purge_at, purge.member] as const]),
       ['ZREM', archived.key, archived.member],
     ],
   };

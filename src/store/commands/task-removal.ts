@@ -2,11 +2,11 @@
 
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
-import { historyRetentionMember } from '../../state/tasks/retention.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
+import { retentionRemovals } from '../tasks/retention-index.ts';
 import { DELIVERY_STATUSES } from '../webhooks/delivery-record.ts';
 import {
   type DeliveryTarget,
@@ -77,6 +77,6 @@ export function taskRemovalWrites(db: Db, task: Task): Write[] {
     ...[...indexesOf(task), ...stateIndexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),
-    ['ZREM', keys.retain, historyRetentionMember(task)],
+    ...(task.input.audit.log_required ? [] : retentionRemovals(db, { ...task, log: true })),
   ];
 }

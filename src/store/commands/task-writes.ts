@@ -7,7 +7,7 @@ import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import { isGold } from '../../state/tasks/gold.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { retentionMembers } from '../../state/tasks/retention.ts';
+import { purgeTimes } from '../../state/tasks/retention.ts';
 import {
   checksOf,
   checksOnlyIn,
@@ -31,6 +31,7 @@ import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
+import { retentionEntry } from '../tasks/retention-index.ts';
 import {
   formOfTask,
   isWholeUpTo,
@@ -75,6 +76,15 @@ function indexWrites(
   for (const name of before) if (!after.includes(name)) writes.push(['ZREM', index(name), task_id]);
   for (const name of after) if (!before.includes(name)) writes.push(['ZADD', index(name), 0, task_id]);
   return writes;
+}
+
+/** The writes that record when a task that has just ended is purged. */
+function retentionWrites(db: Db, task: Task): Write[] {
+  const times = purgeTimes(task, task.status_changed_at);
+  const whole = retentionEntry(db, { ...task, log: false });
+  const entries = [times.task, whole.member];
+  if (times.history !== null) entries.push(times.history, retentionEntry(db, { ...task, log: true }).member);
+  return [['ZADD', whole.key, ...entries]];
 }
 
 /** Writes that remove the history of a finished task and keep the rest. */
@@ -131,8 +141,7 @@ export function taskWrites(
       ...draftWrites(db, before?.task ?? null, task, events),
     );
     // A copy is purged with its task.
-    if (!isCopy && was?.status !== task.status)
-      writes.push(['ZADD', keys.retain, ...retentionMembers(task, task.status_changed_at).flat()]);
+    if (!isCopy && was?.status !== task.status) writes.push(...retentionWrites(db, task));
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input), 'f', formOfTask(input));

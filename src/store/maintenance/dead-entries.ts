@@ -148,7 +148,7 @@ export async function moveMemberToDead(
   db: Db,
   partition: string,
   index: string,
-  member: { name: string; score: number; reason: string },
+  member: { name: string | Buffer; score: number; reason: string },
   reported?: string,
 ): Promise<boolean> {
   const { deadEntries, deadNames } = partitionKeys(db.prefix, partition);

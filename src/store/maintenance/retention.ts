@@ -1,9 +1,9 @@
-// Purges final tasks. The commit that ends a task adds members to the `retain` set, scored by when they are due:
+// Purges final tasks. The commit that ends a task adds entries to a sorted set (`retention-index.ts`), scored by when they are due:
 //
-// 1. `<org> <task>` is due `audit.retain_days` after the end. One commit removes the task with its history, deliveries and
-//    evidence (the sweep removes the bytes), its references in feed, lists and indexes, and the member itself. So an
-//    interrupted purge leaves the member and is repeated.
-// 2. `<org> <task> log`, for a task with `audit.log_required: false`, is due at once and removes history and deliveries.
+// 1. That of the task is due `audit.retain_days` after the end. One commit removes the task with its history, deliveries and
+//    evidence (the sweep removes the bytes), its references in feed, lists and indexes, and the entry itself. So an
+//    interrupted purge leaves the entry and is repeated.
+// 2. That of its history alone, for a task with `audit.log_required: false`, is due at once and removes history and deliveries.
 //
 // A purge is postponed while the task has pending deliveries, and that of a whole task for some time while it has an open
 // dispute.
@@ -11,7 +11,7 @@
 import { isCounted, purgedSample } from '../../state/stats/tally.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { type Due, heldUntil, parseRetentionMember } from '../../state/tasks/retention.ts';
+import { heldUntil } from '../../state/tasks/retention.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { deliveryListWrites, lastDeliveryDue, taskRemovalWrites } from '../commands/task-removal.ts';
 import { forgetHistory } from '../commands/task-writes.ts';
@@ -20,23 +20,37 @@ import { noticePurge } from '../notices/notices.ts';
 import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { idTime } from '../redis/ids.ts';
-import { type OrgKeys, orgKeysOf, partitionKeys } from '../redis/keys.ts';
+import { type OrgKeys, orgKeysOf } from '../redis/keys.ts';
 import { sampleWrite } from '../stats/sample-log.ts';
 import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
+import { dueEntries, type Purge, type RetentionEntry, retentionEntry } from '../tasks/retention-index.ts';
 import { loadWhole, type WholeTask } from '../tasks/tasks.ts';
 import { findInLog } from '../workers/worker-log.ts';
 
 /** A postponed purge is tried again after this at the earliest, ms. */
 const POSTPONED = 10_000;
 
-/** Purges that are due in a partition, at most `count`. */
-export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
-  const { retain } = partitionKeys(db.prefix, partition);
-  const now = db.clock.now();
-  const flat = await db.redis.zrangebyscore(retain, 0, now, 'WITHSCORES', 'LIMIT', 0, count);
-  return flat.flatMap((member, index) =>
-    index % 2 === 0 ? parseRetentionMember(member, Number(flat[index + 1])) : [],
-  );
+/** A purge with its entry in the index. */
+export interface Due extends Purge, RetentionEntry {
+  /** When it is due, ms. */
+  at: number;
+}
+
+/** An entry that says of no task that it is due. */
+export type MalformedEntry = RetentionEntry & { at: number };
+
+/** Purges that are due in a partition, the earliest first, at most `count`. @returns them, and malformed entries among them */
+export async function duePurges(
+  db: Db,
+  partition: string,
+  count: number,
+): Promise<{ due: Due[]; malformed: MalformedEntry[] }> {
+  const entries = await dueEntries(db, partition, count);
+  const first = entries.slice(0, count);
+  return {
+    due: first.flatMap(({ purge, ...entry }) => (purge === null ? [] : [{ ...purge, ...entry }])),
+    malformed: first.flatMap(({ purge, ...entry }) => (purge === null ? [entry] : [])),
+  };
 }
 
 /** Numbers of purged tasks, and of tasks whose history and deliveries alone were purged. */
@@ -70,8 +84,7 @@ export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
 
 /** Postpones a failed purge by `ms`, so that it does not block others. */
 export async function postpone(db: Db, due: Due, ms: number): Promise<void> {
-  const { retain } = orgKeysOf(db.prefix, due.org_id);
-  await db.redis.zadd(retain, 'XX', db.clock.now() + ms, due.member);
+  await db.redis.zadd(due.key, 'XX', db.clock.now() + ms, due.member);
 }
 
 interface Plan extends Change {
@@ -96,33 +109,37 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
   const wholes = await Promise.all(copies.map(({ task_id }) => loadWhole(db, due.org_id, task_id)));
   if (wholes.some((one) => one !== null && !isFinal(one.task.status))) {
     // One was being verified when the task ended.
-    const { retain } = orgKeysOf(db.prefix, due.org_id);
-    const again = db.clock.now() + POSTPONED;
-    return { purges: null, guards: [], writes: [['ZADD', retain, 'XX', again, due.member]] };
+    return { purges: null, guards: [], writes: [postponement(due, db.clock.now() + POSTPONED)] };
   }
   const plans = await Promise.all(
-    copies.map(({ task_id }, index) =>
-      planOfOne(db, { ...due, task_id, member: `${due.org_id} ${task_id}` }, wholes[index] ?? null),
-    ),
+    copies.map(({ task_id }, index) => {
+      const copy = { ...due, task_id };
+      return planOfOne(db, { ...copy, ...retentionEntry(db, copy) }, wholes[index] ?? null);
+    }),
   );
   return { ...merge(plan, ...plans), purges: plan.purges };
 }
 
+/** The write that makes a purge due at another time, unless another process has done it. @param at ms */
+function postponement({ key, member }: RetentionEntry, at: number): Write {
+  return ['ZADD', key, 'XX', at, member];
+}
+
 async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {
   const keys = orgKeysOf(db.prefix, due.org_id);
-  const done: Write = ['ZREM', keys.retain, due.member];
+  const done: Write = ['ZREM', due.key, due.member];
   if (whole === null) return { purges: null, guards: [], writes: [done] };
   const { task, history, packed } = whole;
   const guards: Guard[] = [
     { kind: 'version', key: keys.task(task.task_id), version: task.version },
-    { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
+    { kind: 'due', key: due.key, at: due.at, clock: db.clock },
   ];
   const held = due.log ? null : heldUntil(task, db.clock.now());
-  if (held !== null) return { purges: null, guards, writes: [['ZADD', keys.retain, held, due.member]] };
+  if (held !== null) return { purges: null, guards, writes: [postponement(due, held)] };
   const deliveryDue = await lastDeliveryDue(db, task);
   if (deliveryDue !== null) {
     const at = Math.max(deliveryDue, db.clock.now() + POSTPONED);
-    return { purges: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
+    return { purges: null, guards, writes: [postponement(due, at)] };
   }
   const references = await referenceWrites(db, task, history);
   // Their list members contain times of the events and cannot be derived once the history is gone.

@@ -5,7 +5,7 @@ import { defineScript } from './scripts.ts';
 import type { RedisClient } from './servers.ts';
 
 /** A command that reads one key: its name, the key, further arguments. */
-export type Read = readonly [command: string, key: string, ...args: (string | number)[]];
+export type Read = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
 // ARGV: for each key the number of further arguments, the command, and these arguments.
 const SCRIPT = `

@@ -24,7 +24,7 @@ import type { RedisClient } from './servers.ts';
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number; incarnation?: string | undefined }
-  | { kind: 'score'; key: string; member: string; score: number | null }
+  | { kind: 'score'; key: string; member: string | Buffer; score: number | null }
   | { kind: 'absent' | 'present'; key: string }
   | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }

@@ -109,10 +109,9 @@ function makePartitionKeys(prefix: string, partition: string) {
     orphanedReservations: `${base}:orphaned-reservations`,
     /** Sorted set: `<org> <pool>` of removed pools that still have workers or tasks in hand, by when they were removed. */
     removedPools: `${base}:removed-pools`,
-    /**
-     * Sorted set: `<org> <task>` of finished tasks by when to purge them; `<org> <task> log`: by when to purge only their
-     * history.
-     */
+    /** Sorted set: finished tasks by when to purge them, or their history alone; see `store/tasks/retention-index.ts`. */
+    purges: `${base}:purges`,
+    /** Sorted set: likewise, in the form of earlier versions: `<org> <task>`, or `<org> <task> log` for the history alone. */
     retain: `${base}:retain`,
     /** Sorted set: `<org> <segment>` of segments of the archive, by when to bring their tasks back for the purge. */
     segments: `${base}:segments`,

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_STORAGE_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
-import { duePurges, purge } from '../../../src/store/maintenance/retention.ts';
+import { purge } from '../../../src/store/maintenance/retention.ts';
+import { retentionEntry } from '../../../src/store/tasks/retention-index.ts';
 import {
   type Answer,
   createKey,
@@ -202,9 +203,8 @@ describe('bytes', () => {
     expect((await usageOf(org)).evidence_bytes).toEqual({ used: 200, limit: 250 });
     await org.client.post(`/v1/tasks/${task.task_id}/cancel`);
     const { db } = api.web;
-    const note = { org_id: org.org_id, task_id: task.task_id, member: `${org.org_id} ${task.task_id}` };
-    expect(await duePurges(db, 'p08', 1)).toBeDefined();
-    expect(await purge(db, [{ ...note, log: false, at: 0 }])).toMatchObject({ tasks: 1 });
+    const what = { org_id: org.org_id, task_id: task.task_id, log: false };
+    expect(await purge(db, [{ ...what, ...retentionEntry(db, what), at: 0 }])).toMatchObject({ tasks: 1 });
     expect((await usageOf(org)).evidence_bytes?.used).toBe(0);
   });
 

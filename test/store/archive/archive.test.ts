@@ -17,6 +17,7 @@ import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { UnreadableRecord } from '../../../src/store/redis/unreadable.ts';
 import { filteredOfAllTime } from '../../../src/store/tasks/filtered.ts';
+import { purgeTimesOf, retentionEntry } from '../../../src/store/tasks/retention-index.ts';
 import { loadTask, loadWhole } from '../../../src/store/tasks/tasks.ts';
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
 import {
@@ -41,6 +42,7 @@ import {
   type TestDb,
 } from '../../support/db.ts';
 import { sealer, withClockAhead } from '../../support/processors.ts';
+import { recordAsBefore } from '../../support/retention.ts';
 import type { InputChange } from '../../support/tasks.ts';
 import { filesIn } from '../../support/uploads.ts';
 
@@ -133,6 +135,47 @@ describe('a crash', () => {
     expect(await filesOf(org)).toEqual([]);
     for (const { task_id } of tasks.slice(0, 3))
       expect(await keysAbout(db, org, task_id)).toContain('index:status:cancelled');
+  });
+});
+
+describe('a task whose purge an earlier version recorded', () => {
+  it('is archived, and comes back with the time of its purge', async () => {
+    const org = await addOrg(db);
+    const tasks = [await cancelled(org), await cancelled(org), await cancelled(org)];
+    const ids = tasks.map((one) => one.task_id);
+    const log_required = false;
+    const logged = await cancelled(org, { more: { audit: { log_required, retain_days: 365 } } });
+    const due = await purgeTimesOf(db, org, ids);
+    expect(due).toEqual(tasks.map((one) => one.status_changed_at + 365 * DAY));
+    for (const one of [tasks[0], tasks[1], logged]) if (one !== undefined) await recordAsBefore(db, one);
+    expect(await purgeTimesOf(db, org, ids)).toEqual(due);
+    const before = await read(tasks);
+    await runArchiver(parts);
+    // A history that is to be purged keeps its task in Redis.
+    expect(await archivedIds(db, org)).toEqual(ids);
+    expect(await purgeTimesOf(db, org, ids)).toEqual([null, null, null]);
+    expect(await purgeTimesOf(db, org, [logged.task_id], true)).toEqual([logged.status_changed_at]);
+    expect(await read(tasks)).toEqual(before);
+    await runArchiver(parts, RESTORED_IN);
+    expect(await archivedIds(db, org)).toEqual([]);
+    expect(await purgeTimesOf(db, org, ids)).toEqual(due);
+    const { retain } = orgKeysOf(db.prefix, org);
+    const left = (await db.redis.zrange(retain, 0, '-1')).filter((one) => one.startsWith(org));
+    expect(left.map((one) => one.split(' ')[1])).toEqual([logged.task_id, logged.task_id]);
+  });
+
+  it('is not archived when it was put off meanwhile', async () => {
+    const org = await addOrg(db);
+    const task = await cancelled(org);
+    const { key, member } = retentionEntry(db, { org_id: org, task_id: task.task_id, log: false });
+    const racing = interceptCommits(db, async (run) => {
+      await db.redis.zincrby(key, 1, member);
+      return run();
+    });
+    await runArchiver({ ...parts, db: racing });
+    expect(await archivedIds(db, org)).toEqual([]);
+    await runArchiver(parts);
+    expect(await archivedIds(db, org)).toEqual([task.task_id]);
   });
 });
 

@@ -312,12 +312,15 @@ it('a task and its copies are purged together, with every key about them', async
   await answer(given, given.ids[0] ?? '', 'w0', 'yes');
   await answer(given, given.ids[1] ?? '', 'w1', 'yes');
   const then = withClockAhead(db, 2 * 24 * 3600_000);
-  const due = (await duePurges(then, partitionOf(given.org), 100)).filter((one) => one.org_id === given.org);
+  const due = (await duePurges(then, partitionOf(given.org), 100)).due.filter(
+    (one) => one.org_id === given.org,
+  );
   expect(due.map((one) => one.task_id)).toEqual([given.task.task_id]);
   // The commit asks Redis for the time, so the note is moved instead of the clock.
-  const { retain } = orgKeysOf(db.prefix, given.org);
-  for (const one of due) await db.redis.zadd(retain, db.clock.now() - 1, one.member);
-  const again = (await duePurges(db, partitionOf(given.org), 100)).filter((one) => one.org_id === given.org);
+  for (const one of due) await db.redis.zadd(one.key, db.clock.now() - 1, one.member);
+  const again = (await duePurges(db, partitionOf(given.org), 100)).due.filter(
+    (one) => one.org_id === given.org,
+  );
   await db.redis.del(orgKeysOf(db.prefix, given.org).pendingDeliveries);
   expect(await purge(db, again)).toEqual({ tasks: 1, logs: 0 });
   const left: string[] = [];

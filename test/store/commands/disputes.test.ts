@@ -6,6 +6,7 @@ import { changeTask } from '../../../src/store/commands/change.ts';
 import { duePurges, purge } from '../../../src/store/maintenance/retention.ts';
 import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
 import { replaceInput } from '../../../src/store/tasks/replace-input.ts';
+import { retentionEntry } from '../../../src/store/tasks/retention-index.ts';
 import { loadTask } from '../../../src/store/tasks/tasks.ts';
 import {
   addTask,
@@ -38,12 +39,12 @@ async function rejectedTask(change: Parameters<typeof addTask>[2] = {}) {
 
 it('leaves the indexes and the time of the purge as they are', async () => {
   const { org, task, open } = await rejectedTask();
-  const { retain } = orgKeysOf(db.prefix, org);
-  const due = () => db.redis.zscore(retain, `${org} ${task.task_id}`).then(Number);
+  const { key, member } = retentionEntry(db, { ...task, log: false });
+  const due = () => db.redis.zscore(key, member).then(Number);
   const before = await due();
   expect(before).toBe(task.status_changed_at + 365 * 86_400_000);
   // As if the purge had been postponed.
-  await db.redis.zadd(retain, before + 5, `${org} ${task.task_id}`);
+  await db.redis.zadd(key, before + 5, member);
   const disputed = await applyCommands(db, task, open);
   await applyCommands(db, disputed, { name: 'resolve_dispute', decision: 'uphold', text: null });
   const after = await taskOf(db, org, task.task_id);
@@ -73,7 +74,7 @@ it('does not bring back a history that was purged between loading and commit', a
   });
   const loaded = await loadTask(db, org, task.task_id);
   if (loaded === null) throw new Error('no task');
-  const due = (await duePurges(db, partitionOf(org), 10)).filter((one) => one.task_id === task.task_id);
+  const due = (await duePurges(db, partitionOf(org), 10)).due.filter((one) => one.task_id === task.task_id);
   expect(await purge(db, due)).toEqual({ tasks: 0, logs: 1 });
   expect((await changeTask(db, org, task.task_id, [open], { actor: 'system', loaded })).ok).toBe(true);
   expect(await historyOf(db, task)).toEqual([]);
@@ -86,10 +87,13 @@ it('is purged with its task, also from the list of what is in review', async () 
   const keys = orgKeysOf(db.prefix, org);
   const inReview = keys.index('in_review:true');
   expect(await db.redis.zscore(inReview, task.task_id)).toBe('0');
-  await db.redis.zadd(keys.retain, 1, `${org} ${task.task_id}`);
+  const { key, member } = retentionEntry(db, { ...task, log: false });
+  await db.redis.zadd(key, 1, member);
   // Later than the purge waits for an open dispute.
   const later = withClockAhead(db, 400 * 86_400_000);
-  const due = (await duePurges(later, partitionOf(org), 10)).filter((one) => one.task_id === task.task_id);
+  const due = (await duePurges(later, partitionOf(org), 10)).due.filter(
+    (one) => one.task_id === task.task_id,
+  );
   expect(await purge(later, due)).toEqual({ tasks: 1, logs: 0 });
   expect(await db.redis.zscore(inReview, task.task_id)).toBeNull();
   expect(await db.redis.exists(keys.task(task.task_id))).toBe(0);

@@ -208,7 +208,7 @@ describe('an irreversible change', () => {
     await applyCommands(real, task, { name: 'cancel', reason: null });
     const db = await wrong(400 * 24 * HOUR);
     for (const partition of Array.from({ length: 16 }, (_, at) => `p${String(at).padStart(2, '0')}`)) {
-      const due = (await duePurges(db, partition, 100)).filter((one) => one.task_id === task.task_id);
+      const due = (await duePurges(db, partition, 100)).due.filter((one) => one.task_id === task.task_id);
       if (due.length > 0) await expect(purge(db, due)).rejects.toThrow(NotDueError);
     }
     expect(await taskOf(real, org, task.task_id)).toMatchObject({ status: 'cancelled' });

@@ -21,7 +21,7 @@ const reseal = ({ org_id, task_id }: Task) =>
 const purgeOf = async ({ org_id, task_id }: Task) =>
   purge(
     db,
-    (await duePurges(db, partitionOf(org_id), 100)).filter((one) => one.task_id === task_id),
+    (await duePurges(db, partitionOf(org_id), 100)).due.filter((one) => one.task_id === task_id),
   );
 
 async function expectBoth(task: Task): Promise<void> {
