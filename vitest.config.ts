@@ -11,8 +11,8 @@ export default defineConfig({
     exclude: ['test/faults/**'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
-    // Tests wait more than they compute: two workers keep only one of two cores busy.
-    maxWorkers: 3,
+    // Tests wait about as long as they compute: three workers leave an eighth of two cores idle.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     // The files of a worker share loaded modules: loading the app anew for each was a third of the suite's time.
     isolate: false,
