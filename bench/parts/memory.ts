@@ -6,7 +6,7 @@ import { measureTaskMemory } from '../memory.ts';
 import { type Measured, row, type Size } from '../rounds.ts';
 import type { BenchEnvironment } from '../stage.ts';
 
-const TASKS = 1024;
+const TASKS = 2048;
 const TASKS_OF_QUICK_RUN = 256;
 
 export async function measureMemory(stage: BenchEnvironment, { scale }: Size): Promise<Measured> {

@@ -16,9 +16,12 @@ export interface Range {
   to: string | null;
 }
 
+/** Members of the first chunk of a scan. */
 const CHUNK = 200;
-/** Most members that one page examines, so that filters with few matches do not keep Redis busy. */
-export const MAX_EXAMINED = 10_000;
+/** Members of a chunk of a page at most: each is twice as large as the one before, because matches are rare then. */
+export const MAX_CHUNK = 1600;
+/** Most members that one page examines, so that filters with few matches do not keep Redis busy: four chunks of an index. */
+export const MAX_EXAMINED = 3000;
 
 /** Index member of a record whose id does not sort by creation time. @param createdAt ms. */
 export function listMember(createdAt: number, id: string): string {
@@ -47,16 +50,18 @@ export async function inEach(
  * Members of the union of the indexes in order, in chunks, without duplicates.
  * @param archived the index of archived tasks, whose members count as the ids that they begin with. It is read together with
  *   the others in one atomic read, so that no task is missed while it moves from one to the other.
+ * @param maxChunk up to which each chunk is twice as large as the one before
  */
 export async function* scan(
   db: Db,
   keys: readonly string[],
   range: Range,
   archived: string | null = null,
+  maxChunk = CHUNK,
 ): AsyncGenerator<string[]> {
   let after = range.after;
-  for (;;) {
-    const { chunk, done } = await readChunk(db, keys, { ...range, after }, archived);
+  for (let size = CHUNK; ; size = Math.min(maxChunk, 2 * size)) {
+    const { chunk, done } = await readChunk(db, keys, { ...range, after }, size, archived);
     if (chunk.length > 0) yield chunk;
     if (done) return;
     after = chunk.at(-1) ?? null;
@@ -67,15 +72,16 @@ async function readChunk(
   db: Db,
   keys: readonly string[],
   range: Range,
+  size: number,
   archived: string | null,
 ): Promise<{ chunk: string[]; done: boolean }> {
   const ascending = range.order === 'asc';
   const lists = await (archived === null
-    ? readLists(db, keys, range)
-    : readWithArchived(db, keys, range, archived));
+    ? readLists(db, keys, range, size)
+    : readWithArchived(db, keys, range, size, archived));
   const before = (a: string, b: string) => (ascending ? a < b : a > b);
   // An index with a full chunk may continue. Members after the nearest such end are left to the next chunk.
-  const ends = lists.filter((list) => list.length === CHUNK).map((list) => list.at(-1) ?? '');
+  const ends = lists.filter((list) => list.length === size).map((list) => list.at(-1) ?? '');
   const end = ends.reduce<string | null>(
     (near, one) => (near === null || before(one, near) ? one : near),
     null,
@@ -98,23 +104,24 @@ export function afterArchived({ order, after }: Pick<Range, 'order' | 'after'>):
   return order === 'asc' && after !== null ? `${after};` : after;
 }
 
-/** The next members of each index. */
-function readLists(db: Db, keys: readonly string[], range: Range): Promise<string[][]> {
+/** The next members of each index, at most `size` of each. */
+function readLists(db: Db, keys: readonly string[], range: Range, size: number): Promise<string[][]> {
   const { low, high } = boundsOf(range);
   return Promise.all(
     keys.map((key) =>
       range.order === 'asc'
-        ? db.redis.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK)
-        : db.redis.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK),
+        ? db.redis.zrangebylex(key, low, high, 'LIMIT', 0, size)
+        : db.redis.zrevrangebylex(key, high, low, 'LIMIT', 0, size),
     ),
   );
 }
 
-/** The next members of each index, and of the index of archived tasks as ids, in one atomic read. */
+/** As `readLists`, and of the index of archived tasks as ids, in one atomic read. */
 async function readWithArchived(
   db: Db,
   keys: readonly string[],
   range: Range,
+  size: number,
   archived: string,
 ): Promise<string[][]> {
   const { low, high } = boundsOf(range);
@@ -123,8 +130,8 @@ async function readWithArchived(
   const reads = [...keys.map((key) => [key, low] as const), [archived, start] as const].map(
     ([key, from]): Read =>
       ascending
-        ? ['ZRANGEBYLEX', key, from, high, 'LIMIT', 0, CHUNK]
-        : ['ZREVRANGEBYLEX', key, high, from, 'LIMIT', 0, CHUNK],
+        ? ['ZRANGEBYLEX', key, from, high, 'LIMIT', 0, size]
+        : ['ZREVRANGEBYLEX', key, high, from, 'LIMIT', 0, size],
   );
   const lists = (await Promise.all(await atomicRead(db.redis, reads))) as string[][];
   return lists.map((list, at) =>
@@ -152,7 +159,7 @@ export async function page<T>(
   const items: T[] = [];
   let last: string | null = null;
   let examined = 0;
-  for await (const scanned of scan(db, keys, range)) {
+  for await (const scanned of scan(db, keys, range, null, MAX_CHUNK)) {
     const chunk = await filter(scanned);
     // Small steps when the page is nearly full: one more item than the page tells whether there is a next page.
     let size = 1;

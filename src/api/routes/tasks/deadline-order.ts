@@ -4,12 +4,13 @@
 import type { Task } from '../../../state/tasks/task.ts';
 import { dueAt } from '../../../state/tasks/task.ts';
 import type { Db } from '../../../store/redis/connection.ts';
-import { inEach, type Range, scan } from '../../../store/redis/lists.ts';
+import { inEach, MAX_CHUNK, type Range, scan } from '../../../store/redis/lists.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { invalidQuery } from '../../http/problem.ts';
 
-/** Most tasks in the scanned index that can be sorted. */
+/** Most tasks that can be sorted, and most in the scanned index that are looked at to find them. */
 const MAX_SORTED = 2000;
+export const MAX_LOOKED_AT = 20_000;
 
 /** A member of this order: the deadline, then the id. */
 export const DEADLINE_MEMBER = /^\d{15} \S+$/;
@@ -23,7 +24,7 @@ function memberOf(task: Task): string | null {
  * A page of tasks by deadline; tasks without one are left out.
  * @param indexes the index keys to scan, then the families of which a task must be in each.
  * @returns the tasks, and the member after which the next page starts; null at the end.
- * @throws ApiError 400 when there are more tasks than can be sorted
+ * @throws ApiError 400 when there are more tasks than can be sorted or looked at
  */
 export async function pageByDeadline(
   db: Db,
@@ -39,14 +40,15 @@ export async function pageByDeadline(
       stored !== null && matches(stored.task) ? [stored.task] : [],
     );
   const members: string[] = [];
-  let examined = 0;
-  for await (const chunk of scan(db, scanned, { ...range, order: 'asc', after: null })) {
+  let [lookedAt, found] = [0, 0];
+  for await (const chunk of scan(db, scanned, { ...range, order: 'asc', after: null }, null, MAX_CHUNK)) {
     const ids = await inEach(db, others, chunk);
-    examined += ids.length;
-    if (examined > MAX_SORTED)
+    lookedAt += chunk.length;
+    found += ids.length;
+    if (found > MAX_SORTED || lookedAt > MAX_LOOKED_AT)
       throw invalidQuery(
         'order_by',
-        `must be created_at when more than ${MAX_SORTED} tasks match; or add filters`,
+        `must be created_at when more than ${MAX_SORTED} tasks match, or more than ${MAX_LOOKED_AT} meet each filter; or add filters`,
       );
     for (const task of await load(ids)) {
       const member = memberOf(task);
