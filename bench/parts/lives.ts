@@ -8,7 +8,7 @@ import { inTurns, lives, settled, until } from '../measures.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, Client, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
-const LIVES = 250;
+const LIVES = 400;
 /** Lives of a full run, of each kind of process, after which V8 has optimised most of what serves them. */
 const WARM_UP_LIVES = 2000;
 const WORKERS = 30;
