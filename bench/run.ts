@@ -1,4 +1,4 @@
-// `npm run bench`: prints a table on stderr and a JSON document on stdout. `-- --quick` takes about a minute,
+// `npm run bench`: prints a table on stderr and a JSON document on stdout. `-- --quick` takes about eight minutes,
 // `-- creates lives` measures only these parts, `-- --compare FILE` says what is worse than in an earlier JSON document, and
 // `-- --write` writes docs/benchmark.md, as a full run always does. `-- --large` measures lists among a million tasks.
 // `-- account` prints what each step of a task costs. Compare ratios, not figures, between machines.
