@@ -80,7 +80,7 @@ export class WebhookSender {
   /** Requests in progress, and what is told when there are none. */
   #inFlight = 0;
   #onIdle: (() => void) | null = null;
-  #isClosed = false;
+  #closing: Promise<void> | null = null;
 
   constructor({
     policy,
@@ -123,7 +123,7 @@ export class WebhookSender {
     const deadline = new Deadline(attempt.endsAt - attempt.startedAt, () => timeRanOut(attempt));
     this.#inFlight += 1;
     try {
-      if (this.#isClosed) throw new DeliveryError('connect', 'The sender is shutting down.');
+      if (this.#closing !== null) throw new DeliveryError('connect', 'The sender is shutting down.');
       const target = this.#targetOf(request.url);
       if (!target.ok) throw new DeliveryError(target.errorClass, target.reason);
       await this.#exchangeWith(target, request, attempt, deadline);
@@ -138,8 +138,12 @@ export class WebhookSender {
   }
 
   /** Refuses new requests, waits for those in flight (each has its deadline), then closes all sockets. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
     if (this.#inFlight > 0)
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;

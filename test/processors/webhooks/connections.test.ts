@@ -227,7 +227,7 @@ describe('close', () => {
     const sender = new WebhookSender({ policy: LOOPBACK, maxConnectionsPerOrigin: 3 });
     const sends = Array.from({ length: 6 }, () => sender.send(requestTo(receiver.url)));
     await until(() => receiver.seen.length > 0);
-    const closing = sender.close();
+    const closing = Promise.all([sender.close(), sender.close()]);
     expect(await sender.send(requestTo(receiver.url))).toMatchObject({
       ok: false,
       errorClass: 'connect',
