@@ -1,5 +1,7 @@
 // Numbers, times, ids and hashes as bytes, where much of them is stored.
 
+import { uuidOf } from './ids.ts';
+
 /** Writes values one after the other. */
 export class ByteWriter {
   at = 0;
@@ -93,7 +95,6 @@ export class ByteReader {
 
   uuid(): string {
     const time = this.time().toString(16).padStart(12, '0');
-    const rest = this.hex(10);
-    return `${time.slice(0, 8)}-${time.slice(8)}-${rest.slice(0, 4)}-${rest.slice(4, 8)}-${rest.slice(8)}`;
+    return uuidOf(time + this.hex(10));
   }
 }

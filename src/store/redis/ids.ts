@@ -41,8 +41,29 @@ export function newId(now: number): string {
  * @param number 0 to 4095
  */
 export function newNumberedId(now: number, number: number): string {
-  const id = newId(now);
+  return numberedId(newId(now), number);
+}
+
+/** A UUID as a UUIDv8 with a number in its last 12 bits. @param number 0 to 4095 */
+export function numberedId(id: string, number: number): string {
   return `${id.slice(0, 14)}8${id.slice(15, -3)}${number.toString(16).padStart(3, '0')}`;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Whether a text is a UUID as this system writes it, which follows from its digits. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}
+
+/** The 32 hexadecimal digits of a UUID. */
+export function digitsOf(uuid: string): string {
+  return uuid.replaceAll('-', '');
+}
+
+/** The UUID of 32 hexadecimal digits. */
+export function uuidOf(digits: string): string {
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}`;
 }
 
 /**

@@ -45,10 +45,18 @@ const NUMBERED = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{9}(
 /** The partition of an org, which its sandbox has too, or of another text. */
 export function partitionOf(orgId: string): string {
   const org = orgOf(orgId);
-  const [, number] = NUMBERED.exec(org) ?? [];
-  const byte = hash('sha256', org, 'buffer')[0] ?? 0;
-  const numbered = number === undefined ? undefined : PARTITIONS[Number.parseInt(number, 16)];
-  return numbered ?? PARTITIONS[byte % HASHED_PARTITIONS] ?? 'p08';
+  return numberedPartition(org) ?? hashedPartition(org);
+}
+
+/** The partition whose number is in the id of an org; undefined when none is. */
+export function numberedPartition(org: string): string | undefined {
+  const [, number = ''] = NUMBERED.exec(org) ?? [];
+  return PARTITIONS[Number.parseInt(number, 16)];
+}
+
+function hashedPartition(text: string): string {
+  const byte = hash('sha256', text, 'buffer')[0] ?? 0;
+  return PARTITIONS[byte % HASHED_PARTITIONS] ?? 'p08';
 }
 
 export type PartitionKeys = ReturnType<typeof makePartitionKeys>;

@@ -3,6 +3,7 @@
 // types without `task.`; earlier versions wrote it, and it is written for what has no short form.
 
 import type { EventType } from '../../state/tasks/lifecycle.ts';
+import { digitsOf, isUuid, uuidOf } from '../redis/ids.ts';
 
 /** The events of one commit of a task. */
 export interface EventsReference {
@@ -39,8 +40,6 @@ const LETTERS: Readonly<Record<EventType, string>> = {
   'task.disputed': 'd',
 };
 const TYPES = new Map(Object.entries(LETTERS).map(([type, letter]) => [letter, type as EventType]));
-/** A UUID as this system writes it, which follows from its bytes. */
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const SHORT = /^([A-Za-z0-9_-]{22})(\d+)([a-z]+)$/;
 
 /** The fields of a stream entry before its pool, as names and values. */
@@ -49,8 +48,8 @@ export function referenceFields(
   first: number,
   types: readonly EventType[],
 ): (string | number)[] {
-  if (UUID.test(taskId)) {
-    const id = Buffer.from(taskId.replaceAll('-', ''), 'hex').toString('base64url');
+  if (isUuid(taskId)) {
+    const id = Buffer.from(digitsOf(taskId), 'hex').toString('base64url');
     return ['r', `${id}${first}${types.map((type) => LETTERS[type]).join('')}`];
   }
   return [
@@ -70,7 +69,12 @@ export function readReference(fields: readonly string[]): EventsReference | null
     const [, id = '', first, letters = ''] = SHORT.exec(fields[1] ?? '') ?? [];
     const types = [...letters].map((letter) => TYPES.get(letter)).filter((type) => type !== undefined);
     if (types.length === 0 || types.length < letters.length) return null;
-    return { task_id: uuidOf(id), first: Number(first), types, ...pool };
+    return {
+      task_id: uuidOf(Buffer.from(id, 'base64url').toString('hex')),
+      first: Number(first),
+      types,
+      ...pool,
+    };
   }
   const [name, task_id = '', , first, , types = ''] = fields;
   if (name !== 'task' || !Number.isInteger(Number(first))) return null;
@@ -80,10 +84,4 @@ export function readReference(fields: readonly string[]): EventsReference | null
     types: types.split(',').map((type) => `task.${type}` as EventType),
     ...pool,
   };
-}
-
-/** The UUID of 16 bytes in base64url. */
-function uuidOf(id: string): string {
-  const hex = Buffer.from(id, 'base64url').toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }

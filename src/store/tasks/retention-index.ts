@@ -8,7 +8,8 @@
 import { modeOf, orgOf, tenantOf } from '../../state/access/tenant.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { digitsOf, isUuid, numberedId, uuidOf } from '../redis/ids.ts';
+import { numberedPartition, orgKeysOf, PARTITIONS, partitionKeys } from '../redis/keys.ts';
 
 /** What is to be purged. */
 export interface Purge {
@@ -25,11 +26,10 @@ export interface RetentionEntry {
   member: string | Buffer;
 }
 
-/** A UUID as this system writes it, which follows from its bytes. */
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_BYTES = 16;
-/** The digits of an org's id with the number of its partition: before and after that of its version (8), and the number. */
-const NUMBERED = /^(.{12})8(.{16})(.{3})$/;
+/** Digits before that of the version, and of the number at the end. */
+const BEFORE_VERSION = 12;
+const NUMBER_DIGITS = 3;
 /** The digit of the version and the number. */
 const OMITTED_BYTES = 2;
 /** Part of the data layout: the flags of a member. */
@@ -80,16 +80,22 @@ export async function purgeTimesOf(
 /** Null when the ids are no UUIDs. */
 function bytesOf({ org_id, task_id, log }: Purge): Buffer | null {
   const org = orgOf(org_id);
-  if (!UUID.test(org) || !UUID.test(task_id)) return null;
+  if (!isUuid(org) || !isUuid(task_id)) return null;
   const flags = (modeOf(org_id) === 'test' ? OF_SANDBOX : 0) | (log ? LOG_ALONE : 0);
-  const digits = (one: string) => one.replaceAll('-', '');
-  return Buffer.from(digits(task_id) + shortened(digits(org)) + (flags === 0 ? '' : `0${flags}`), 'hex');
+  return Buffer.from(digitsOf(task_id) + shortDigitsOf(org) + (flags === 0 ? '' : `0${flags}`), 'hex');
 }
 
 /** The digits of an org's id without those that follow from its partition, if there are any. */
-function shortened(digits: string): string {
-  const [, start = '', middle = '', number = ''] = NUMBERED.exec(digits) ?? [];
-  return PARTITIONS[Number.parseInt(number, 16)] === undefined ? digits : start + middle;
+function shortDigitsOf(org: string): string {
+  const digits = digitsOf(org);
+  if (numberedPartition(org) === undefined) return digits;
+  return digits.slice(0, BEFORE_VERSION) + digits.slice(BEFORE_VERSION + 1, -NUMBER_DIGITS);
+}
+
+/** The id of the org of a partition from its digits without those. */
+function fromShortDigits(digits: string, partition: string): string {
+  const filled = `${digits.slice(0, BEFORE_VERSION)}0${digits.slice(BEFORE_VERSION)}${'0'.repeat(NUMBER_DIGITS)}`;
+  return numberedId(uuidOf(filled), PARTITIONS.indexOf(partition));
 }
 
 function textOf({ org_id, task_id, log }: Purge): string {
@@ -103,8 +109,7 @@ export function readPurge(member: Buffer, partition: string): Purge | null {
   const [flags = 0, ...more] = member.subarray(end);
   if (member.length < end || more.length > 0 || flags > (OF_SANDBOX | LOG_ALONE)) return null;
   const org = member.toString('hex', UUID_BYTES, end);
-  const number = PARTITIONS.indexOf(partition).toString(16).padStart(3, '0');
-  const org_id = uuidOf(isShort ? `${org.slice(0, 12)}8${org.slice(12)}${number}` : org);
+  const org_id = isShort ? fromShortDigits(org, partition) : uuidOf(org);
   return {
     org_id: tenantOf(org_id, flags & OF_SANDBOX ? 'test' : 'live'),
     task_id: uuidOf(member.toString('hex', 0, UUID_BYTES)),
@@ -116,10 +121,6 @@ export function readPurge(member: Buffer, partition: string): Purge | null {
 export function readTextPurge(member: string): Purge | null {
   const [, org_id = '', task_id = '', log] = /^(\S+) (\S+)( log)?$/.exec(member) ?? [];
   return org_id === '' ? null : { org_id, task_id, log: log !== undefined };
-}
-
-function uuidOf(digits: string): string {
-  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 /** Reads which tasks a partition's sets say are due, the earliest first, at most `count` of each. */
