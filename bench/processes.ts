@@ -15,10 +15,10 @@ export async function isRunning(pid: number): Promise<boolean> {
   return states?.includes('R') ?? false;
 }
 
-/** Resident memory of a process, bytes. */
-export async function residentBytes(pid: number): Promise<number> {
+/** Resident memory of a process, MB of 2^20 bytes. */
+export async function residentMegabytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024;
 }
 
 /** Reads a file of each thread; null without /proc. */

@@ -2,8 +2,8 @@
 // by one, and read. The first half of the run, in which caches and V8's heap fill, is the baseline of the second.
 
 import { inTurns, settled } from '../measures.ts';
-import { residentBytes } from '../processes.ts';
-import { type Measured, type Plot, row, type Size, summary } from '../rounds.ts';
+import { addResident, type Resident, residentRows } from '../resident.ts';
+import { type Measured, type Plot, type Size, summary } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
 
 /** Tasks of a step, and how many of them are created one by one; as many are read. */
@@ -12,7 +12,6 @@ const SINGLE = 1000;
 const BATCH = 500;
 /** Steps of a half. */
 const STEPS = 5;
-const MEGABYTE = 1024 * 1024;
 
 export async function measureGrowth(stage: BenchEnvironment, { scale }: Size): Promise<Measured> {
   const tasks = 2 * STEPS * STEP * scale;
@@ -20,7 +19,7 @@ export async function measureGrowth(stage: BenchEnvironment, { scale }: Size): P
   const worker = await stage.start('src/worker.js');
   const { api_key: key } = await createOrg(api, 0, 1);
   const body = exampleTaskBody(null);
-  const resident: Record<'web' | 'worker', number[]> = { web: [], worker: [] };
+  const resident: Resident = { web: [], worker: [] };
   for (let step = 0; step < 2 * STEPS; step += 1) {
     const ids: string[] = [];
     await inTurns(SINGLE * scale, 32, async () => {
@@ -31,27 +30,18 @@ export async function measureGrowth(stage: BenchEnvironment, { scale }: Size): P
       api.call('POST', '/v1/tasks/batch', key, { tasks: Array.from({ length: BATCH }, () => body) }),
     );
     await settled(stage.redis);
-    resident.web.push((await residentBytes(web.pid)) / MEGABYTE);
-    resident.worker.push((await residentBytes(worker.pid)) / MEGABYTE);
+    await addResident(resident, { web, worker });
   }
   await Promise.all([web.stop(), worker.stop(), api.close()]);
-  const points: Plot['points'] = [];
-  const rows: Measured['rows'] = [];
-  for (const [name, megabytes] of Object.entries(resident)) {
-    for (const [step, value] of megabytes.entries())
-      points.push({ series: name, x: (step + 1) * STEP * scale, ...summary([value]) });
-    const what = `the ${tasks / 2} before`;
-    rows.push(
-      row(
-        [`resident memory of a ${name} process, the second ${tasks / 2} tasks`, 'MB', 'lower'],
-        megabytes.slice(STEPS),
-        { what, values: megabytes.slice(0, STEPS) },
-        `flat; ${name === 'web' ? 150 : 200} MB`,
-      ),
-    );
-  }
+  const points = Object.entries(resident).flatMap(([series, megabytes]): Plot['points'] =>
+    megabytes.map((value, step) => ({ series, x: (step + 1) * STEP * scale, ...summary([value]) })),
+  );
+  const half = tasks / 2;
   return {
-    rows,
+    rows: residentRows(resident, `, the second ${half} tasks`, `the ${half} before`, (all) => ({
+      ours: all.slice(STEPS),
+      base: all.slice(0, STEPS),
+    })),
     plots: [
       {
         file: 'growth',

@@ -2,7 +2,7 @@
 // and a worker process after all these tasks.
 
 import { inTurns, settled } from '../measures.ts';
-import { residentBytes } from '../processes.ts';
+import { addResident, type Resident, residentRows } from '../resident.ts';
 import { inRounds, type Measured, type Plot, quantile, row, type Size, summary } from '../rounds.ts';
 import {
   type BenchEnvironment,
@@ -38,18 +38,18 @@ export async function measureLists(
 ): Promise<Measured> {
   const sizes = (isLarge ? LARGE_SIZES : SIZES).map((size) => Math.round(size * scale));
   const largest = sizes.at(-1) ?? 0;
-  const small = sizes[isLarge ? 0 : 1] ?? 0;
+  const smallAt = isLarge ? 0 : 1;
+  const small = sizes[smallAt] ?? 0;
   const { web, api } = await startApi(stage, { QUOTA_OPEN_TASKS: String(2 * largest) });
   const worker = await stage.start('src/worker.js');
-  const resident: Record<'web' | 'worker', number[]> = { web: [], worker: [] };
+  const resident: Resident = { web: [], worker: [] };
   const orgs: { size: number; org: Org; middle: string }[] = [];
   for (const size of sizes) {
     const org = await createOrg(api, 0, 1);
     await fill(api, org, size);
     // The worker process may be behind by a part of a million outbox entries.
     await settled(stage.redis, 600_000);
-    for (const [name, { pid }] of Object.entries({ web, worker }))
-      resident[name as keyof typeof resident].push((await residentBytes(pid)) / 1024 / 1024);
+    await addResident(resident, { web, worker });
     orgs.push({ size, org, middle: await cursorOfMiddle(api, org, size) });
   }
   const names = [...Object.keys(FILTERS), LATE_PAGE];
@@ -78,15 +78,12 @@ export async function measureLists(
     );
   }
   await Promise.all([web.stop(), worker.stop(), api.close()]);
-  for (const [name, megabytes] of Object.entries(resident))
-    rows.push(
-      row(
-        [`resident memory of a ${name} process after ${largest} tasks`, 'MB', 'lower'],
-        [megabytes.at(-1) ?? 0],
-        { what: `after ${small}`, values: [megabytes[isLarge ? 0 : 1] ?? 0] },
-        `flat; ${name === 'web' ? 150 : 200} MB`,
-      ),
-    );
+  rows.push(
+    ...residentRows(resident, ` after ${largest} tasks`, `after ${small}`, (all) => ({
+      ours: all.slice(-1),
+      base: all.slice(smallAt, smallAt + 1),
+    })),
+  );
   return {
     rows,
     plots: [

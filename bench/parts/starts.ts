@@ -2,11 +2,9 @@
 // benchmark, which import Koa, ioredis, Ajv and BullMQ.
 
 import { requests } from '../measures.ts';
-import { residentBytes } from '../processes.ts';
+import { residentMegabytes } from '../processes.ts';
 import { inRounds, type Measured, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, createOrg, exampleTaskBody, startApi } from '../stage.ts';
-
-const MEGABYTE = 1024 * 1024;
 
 export async function measureStarts(stage: BenchEnvironment, { scale, rounds }: Size): Promise<Measured> {
   const start = (file: string) => async () => {
@@ -35,13 +33,13 @@ export async function measureStarts(stage: BenchEnvironment, { scale, rounds }: 
     ours: async () => {
       await requests({ ...load, url: `${url}/v1/tasks`, seconds: Math.max(1, 2 * scale) });
       return {
-        web: (await residentBytes(web.pid)) / MEGABYTE,
-        worker: (await residentBytes(worker.pid)) / MEGABYTE,
+        web: await residentMegabytes(web.pid),
+        worker: await residentMegabytes(worker.pid),
       };
     },
     bare: async () => {
       await requests({ ...load, url: `${bareWeb.ready.url}/same`, seconds: Math.max(1, 2 * scale) });
-      return { web: (await residentBytes(bareWeb.pid)) / MEGABYTE, worker: 0 };
+      return { web: await residentMegabytes(bareWeb.pid), worker: 0 };
     },
   });
   await Promise.all([...[web, worker, bareWeb].map((one) => one.stop()), api.close()]);

@@ -2,7 +2,7 @@
 // of an org, half the offers of a worker.
 
 import type { Socket } from 'node:net';
-import { residentBytes } from '../processes.ts';
+import { residentMegabytes } from '../processes.ts';
 import { type Measured, quantile, row, type Size } from '../rounds.ts';
 import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from '../stage.ts';
 import { type Heard, openStream } from '../stream-reader.ts';
@@ -24,7 +24,7 @@ export async function measureStreams(stage: BenchEnvironment, { scale, rounds }:
   const keys = await followKeys(api, org.api_key, Math.ceil(count / 2 / STREAMS_OF_A_KEY));
   // Warms up, so that only the streams add memory.
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
-  const before = await residentBytes(web.pid);
+  const before = await residentMegabytes(web.pid);
   const heard: Heard[] = [];
   const open: Socket[] = [];
   for (let index = 0; index < count; index += 100)
@@ -41,7 +41,7 @@ export async function measureStreams(stage: BenchEnvironment, { scale, rounds }:
         ),
       )),
     );
-  const megabytes = ((await residentBytes(web.pid)) - before) / 1024 / 1024;
+  const megabytes = (await residentMegabytes(web.pid)) - before;
   const worker = await stage.start('src/worker.js');
   const late: Record<'events' | 'offers', number[]> = { events: [], offers: [] };
   // The first round warms up.
