@@ -32,7 +32,7 @@ export class Deadline {
     if (this.#passed !== null) throw this.#passed;
   }
 
-  /** Stops the time: it does not run out any more. */
+  /** Cancels the time limit. */
   stop(): void {
     clearTimeout(this.#timer);
   }

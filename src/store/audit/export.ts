@@ -103,7 +103,7 @@ async function* histories(
   const keys = orgKeysOf(db.prefix, orgId);
   const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + ID_AHEAD) } as const;
   const indexes = [keys.index('all'), keys.index(GOLD_INDEX)];
-  for await (const chunk of scan(db, indexes, created, keys.index(ARCHIVED)))
+  for await (const chunk of scan(db, indexes, created, { archived: keys.index(ARCHIVED) }))
     for (let at = 0; at < chunk.length; at += STEP) {
       // While no lines are found nothing is sent, so a disconnected client is only noticed here.
       signal?.throwIfAborted();

@@ -56,8 +56,7 @@ export async function* scan(
   db: Db,
   keys: readonly string[],
   range: Range,
-  archived: string | null = null,
-  maxChunk = CHUNK,
+  { archived, maxChunk = CHUNK }: { archived?: string; maxChunk?: number } = {},
 ): AsyncGenerator<string[]> {
   let after = range.after;
   for (let size = CHUNK; ; size = Math.min(maxChunk, 2 * size)) {
@@ -73,10 +72,10 @@ async function readChunk(
   keys: readonly string[],
   range: Range,
   size: number,
-  archived: string | null,
+  archived: string | undefined,
 ): Promise<{ chunk: string[]; done: boolean }> {
   const ascending = range.order === 'asc';
-  const lists = await (archived === null
+  const lists = await (archived === undefined
     ? readLists(db, keys, range, size)
     : readWithArchived(db, keys, range, size, archived));
   const before = (a: string, b: string) => (ascending ? a < b : a > b);
@@ -159,7 +158,7 @@ export async function page<T>(
   const items: T[] = [];
   let last: string | null = null;
   let examined = 0;
-  for await (const scanned of scan(db, keys, range, null, MAX_CHUNK)) {
+  for await (const scanned of scan(db, keys, range, { maxChunk: MAX_CHUNK })) {
     const chunk = await filter(scanned);
     // Small steps when the page is nearly full: one more item than the page tells whether there is a next page.
     let size = 1;

@@ -40,8 +40,9 @@ export async function pageByDeadline(
       stored !== null && matches(stored.task) ? [stored.task] : [],
     );
   const members: string[] = [];
+  const ascending = { ...range, order: 'asc', after: null } as const;
   let [lookedAt, found] = [0, 0];
-  for await (const chunk of scan(db, scanned, { ...range, order: 'asc', after: null }, null, MAX_CHUNK)) {
+  for await (const chunk of scan(db, scanned, ascending, { maxChunk: MAX_CHUNK })) {
     const ids = await inEach(db, others, chunk);
     lookedAt += chunk.length;
     found += ids.length;
